@@ -1,0 +1,5 @@
+"""LUCID: values preconditioned by the inverse of an exponential kernel matrix of the keys (arXiv 2602.10410)."""
+
+from lcbench_kernels.lucid.api import precondition
+
+__all__ = ["precondition"]

@@ -1,0 +1,5 @@
+"""Softmax attention of the newest queries over cached keys and values."""
+
+from lcbench_kernels.softmax.api import attend
+
+__all__ = ["attend"]

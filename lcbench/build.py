@@ -1,0 +1,69 @@
+"""Finished samples in a file, for use anywhere: the samples that a run would score, built with the tokenizer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import IO
+
+from lcbench import models
+from lcbench.catalog import Selected
+from lcbench.errors import CannotBuild, LcbenchError, UsageError
+from lcbench.lengths import show_length
+from lcbench.plan import open_cell, prompter_of, selection
+from lcbench.prompting import Prompter, sample_json
+from lcbench.schema import PromptSource, RunConfig
+
+
+def build_samples(config: RunConfig, out: Path) -> Iterator[str]:
+    """Write every sample of every cell to `out`, one line each; yields a line a cell for the person who waits.
+
+    The file appears whole or not at all. Raises LcbenchError as `make_plan` does; a length above the model's context
+    is built, with a warning.
+    """
+    chosen, lengths, samples, prompt = selection(config)
+    model = models.resolve(config.model, config.model_args, tokenizer_only=True)
+    for length in lengths:
+        if model.context_length is not None and length > model.context_length:
+            yield f"warning: {show_length(length)} is above the context of {model.name}, {model.context_length} tokens"
+    prompter = prompter_of(model, config)
+    if not out.parent.is_dir():
+        raise UsageError(f"No folder {out.parent} to write {out.name} in.")
+    partial = out.with_name(f".{out.name}.tmp")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            written = yield from _write(file, chosen, lengths, samples, prompter, config, prompt)
+        if written == 0:
+            raise UsageError("No sample of this length can be built.", hint="longer --lengths")
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(
+    file: IO[str],
+    chosen: list[Selected],
+    lengths: list[int],
+    samples: int,
+    prompter: Prompter,
+    config: RunConfig,
+    prompt: PromptSource,
+) -> Generator[str, None, int]:
+    """Every sample of every cell; returns how many were written."""
+    written = 0
+    for selected in chosen:
+        for length in lengths:
+            where = f"{selected.task.name} at {show_length(length)}"
+            try:
+                _, cell = open_cell(selected.task, length, prompter, config, prompt)
+                n, skipped = cell.prepare(samples)
+                for index in range(n):
+                    file.write(sample_json(cell.sample(index)) + "\n")
+            except CannotBuild as error:
+                if selected.named:
+                    raise LcbenchError(f"{where}: {error.message}.", hint="a longer --lengths") from error
+                yield f"{where}: n/a, {error.message}"
+                continue
+            written += n
+            yield f"{where}: {n} samples" + (f", {skipped} items passed over" if skipped else "")
+    return written

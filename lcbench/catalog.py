@@ -1,0 +1,172 @@
+"""Finds tasks and suites by name, alias, group or glob. A user's folders come before the bundled ones."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from lcbench.errors import UsageError
+from lcbench.paths import shipped
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from lcbench.schema import Suite, Task
+
+Model = TypeVar("Model", bound="BaseModel")
+
+
+def folders(kind: str) -> list[Path]:
+    """Where YAML of this kind ("tasks", "suites") is looked for: the folders in LCBENCH_TASKS or LCBENCH_SUITES,
+    then ours.
+    """
+    own = os.environ.get(f"LCBENCH_{kind.upper()}", "")
+    bundled = shipped("tasks") if kind == "tasks" else shipped("configs") / kind
+    return [*(Path(p) for p in own.split(os.pathsep) if p), bundled]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; did you mean a, b?`, or nothing where no name is near."""
+    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+    return f"; did you mean {', '.join(close)}?" if close else ""
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """A YAML file checked against its schema. Raises UsageError with file, line, key and the nearest known key."""
+    from pydantic import ValidationError
+
+    text = path.read_text(encoding="utf-8")
+    try:
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+        content = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML: {error}") from error
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(_explain(path, root, model, error)) from error
+
+
+def _explain(path: Path, root: Any, model: type[BaseModel], error: Any) -> str:
+    first = error.errors()[0]
+    keys = [str(k) for k in first["loc"]]
+    line = _line(root, first["loc"])
+    known = _keys_at(model, first["loc"][:-1])
+    if first["type"] == "extra_forbidden":
+        return f"{path}:{line}: unknown key {'.'.join(keys)!r}{nearest(keys[-1], known)}"
+    return f"{path}:{line}: key {'.'.join(keys)!r}: {first['msg'].lower()}"
+
+
+def _keys_at(model: Any, loc: Sequence[str | int]) -> list[str]:
+    for key in loc:
+        field = getattr(model, "model_fields", {}).get(key)
+        model = field.annotation if field is not None else None
+    return list(getattr(model, "model_fields", {}))
+
+
+def _line(node: Any, loc: Sequence[str | int]) -> int:
+    """The line of the deepest key on the way to `loc` that the file has."""
+    line = 1
+    for key in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == str(key)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return int(line)
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """Every task by its name. A file of a user's folder hides the bundled task of the same name."""
+    from lcbench.schema import Task
+
+    found: dict[str, Task] = {}
+    for folder in folders("tasks"):
+        for path in sorted(folder.glob("**/*.yaml")):
+            if not path.name.startswith("_"):
+                task = load(path, Task)
+                found.setdefault(task.name, task)
+    return found
+
+
+@cache
+def suites() -> dict[str, Suite]:
+    """Every suite by its name."""
+    from lcbench.schema import Suite
+
+    found: dict[str, Suite] = {}
+    for folder in folders("suites"):
+        for path in sorted(folder.glob("*.yaml")):
+            suite = load(path, Suite)
+            found.setdefault(suite.name, suite)
+    return found
+
+
+def suite(name: str) -> Suite:
+    """The suite of this name. Raises UsageError with the nearest names."""
+    if name not in suites():
+        raise UsageError(f"Unknown suite {name!r}{nearest(name, suites())}", hint=f"suites: {', '.join(suites())}")
+    return suites()[name]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A task of a run; `named` when it was asked for by its own name, so that what it cannot do is refused, not
+    skipped.
+    """
+
+    task: Task
+    named: bool
+
+
+def select(names: Sequence[str], named: bool = True) -> list[Selected]:
+    """Tasks for names, aliases, groups, globs and YAML files, each once, in the order asked for.
+
+    Raises UsageError for a name that matches nothing, with the nearest names.
+    """
+    chosen: dict[str, Selected] = {}
+    for name in names:
+        for task, full in _matches(name):
+            known = chosen.get(task.name)
+            chosen[task.name] = Selected(task, (full and named) or (known is not None and known.named))
+    return list(chosen.values())
+
+
+def _matches(name: str) -> list[tuple[Task, bool]]:
+    from lcbench.schema import Task
+
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise UsageError(f"No task file {name}.")
+        return [(load(Path(name), Task), True)]
+    for task in tasks().values():
+        if name in _names(task):
+            return [(task, True)]
+    if "*" in name or "?" in name or "[" in name:
+        found = [t for t in tasks().values() if any(fnmatch.fnmatchcase(n, name) for n in _names(t))]
+    else:
+        found = [t for t in tasks().values() if t.group == name]
+    if not found:
+        every = {n for t in tasks().values() for n in (*_names(t), t.group)}
+        raise UsageError(f"Unknown task {name!r}{nearest(name, every)}", hint="lcbench tasks list")
+    return [(t, False) for t in found]
+
+
+def _names(task: Task) -> list[str]:
+    """All names of a task: its own, without the group, and its aliases with and without the group."""
+    short = [task.name.split("/")[-1], *task.aliases]
+    return [task.name, *short, *(f"{task.group}/{a}" for a in task.aliases)]

@@ -1,0 +1,84 @@
+"""`lcbench run`: scores a model on tasks under one or more attention mechanisms."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Prompt(StrEnum):
+    official = "official"
+    builtin = "builtin"
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+    md = "md"
+
+
+def run(
+    model: Annotated[
+        str, typer.Option(help="Hub id, local folder, GGUF file, or a name of `lcbench models list`.")
+    ] = "smollm2-135m",
+    model_args: Annotated[
+        str, typer.Option(help="K=V,K=V: revision, rope_scaling, quantization, chat_template.NAME ..")
+    ] = "",
+    attn: Annotated[
+        str, typer.Option(help="Mechanisms, as softmax,lucid. Default: what the weights were trained under.")
+    ] = "",
+    tasks: Annotated[str, typer.Option(help="Names, groups, globs or YAML files, separated by commas.")] = "",
+    suite: Annotated[
+        str | None, typer.Option(help="A named selection of tasks. Default: quick, without --tasks.")
+    ] = None,
+    prompt: Annotated[Prompt | None, typer.Option(help="The benchmark's own prompts, or our wording.")] = None,
+    lengths: Annotated[str, typer.Option(help="Tokens, answer included, as 4k,8k. Default: the suite's.")] = "",
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples a cell. Default: the suite's, else 20.")] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Instead of each task's own; marks the cells.")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="How an answer is produced.")] = "greedy",
+    engine: Annotated[str, typer.Option(help="What runs the model.")] = "transformers",
+    dtype: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or fp64.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of samples and sampling.")] = 0,
+    chat_template: Annotated[str | None, typer.Option(help="A Jinja2 file, or none.", metavar="FILE|none")] = None,
+    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: results/runs/NAME-HASH.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start the run folder over.")] = False,
+    format: Annotated[Format, typer.Option(help="What is printed in the end.")] = Format.table,
+) -> None:
+    """Score a model on tasks under one or more attention mechanisms, on the same samples; the same command resumes."""
+    from lcbench import runner
+    from lcbench.lengths import parse_length
+    from lcbench.models import parse_model_args
+    from lcbench.plan import split_attention
+    from lcbench.report import live, table
+    from lcbench.schema import RunConfig
+
+    config = RunConfig(
+        model=model,
+        model_args=parse_model_args(model_args),
+        attn=tuple(split_attention(attn)) if attn else (),
+        tasks=tuple(t for t in tasks.split(",") if t),
+        suite=suite,
+        lengths=tuple(parse_length(x) for x in lengths.split(",") if x),
+        samples=samples,
+        prompt=prompt.value if prompt else None,
+        max_new_tokens=max_new_tokens,
+        strategy=strategy,
+        engine=engine,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+        chat_template=chat_template,
+        system=system,
+    )
+    summary = runner.run(config, live.view(), out, fresh)
+    print(table.FORMATS[format.value](summary))
+    if any(c["n_failed"] for c in summary["cells"]):
+        raise typer.Exit(1)

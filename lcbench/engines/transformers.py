@@ -1,0 +1,677 @@
+"""The engine on the decoders of the transformers library, with the attention and its state taken over.
+
+A model is loaded with the attention implementation "lcbench", which hands each layer's queries, keys and values (after
+rotary embedding) to a mechanism of `lcbench.attention`. No mask function is registered under that name: transformers
+then builds no mask at all (its own provision for backends without one), and the lengths in the state are the mask. Its
+caches are not used.
+
+    load -> use(mechanism) -> generate: prefill in chunks, then one token a row and step until every row is finished
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from lcbench.attention.base import Choice, LayerState, Mechanism
+from lcbench.engines.base import Generation
+from lcbench.errors import EngineOutOfMemory, MissingError, UsageError
+from lcbench.records import BatchCost, Completion, Request, Sampling
+from lcbench.seeds import seed_of
+
+IMPLEMENTATION = "lcbench"
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64)
+}
+SHORT_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp64": "float64"}
+MODEL_ARGS = ("quantization", "rope_scaling")
+CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}
+CPU_BATCH_TOKENS = 16384
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory", "CUDA error: out of memory")
+
+# What decoders hand to their attention that changes nothing beside a state: anything else has a meaning that the
+# mechanisms do not know (softcap, s_aux, sinks, position_bias, indices, ..), and the model is refused.
+UNDERSTOOD = {
+    "dropout",
+    "position_ids",
+    "position_embeddings",
+    "cache_position",
+    "past_key_values",
+    "use_cache",
+    "sliding_window",
+    "is_causal",
+    "output_attentions",
+    "output_hidden_states",
+    "return_dict",
+}
+
+
+# ------------------------------------------------------------------------------------------------------------ loading
+
+
+def choose_device(device: str) -> Choice:
+    """The device and why. Raises UsageError where CUDA is named and absent."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return Choice("cuda", f"a CUDA device is there: {torch.cuda.get_device_name()}")
+        return Choice("cpu", "torch sees no CUDA device")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"Device {device} was asked for, and torch sees no CUDA device.", hint="--device cpu")
+    return Choice(device, "asked for")
+
+
+def choose_dtype(dtype: str, device: str, stored: torch.dtype | None) -> Choice:
+    """The name of the dtype, "bfloat16" and so on, and why. dtype: auto, such a name or its short form, as "bf16".
+
+    `stored` is what the checkpoint's config names. Raises UsageError for an unknown name.
+    """
+    if dtype != "auto":
+        name = SHORT_DTYPES.get(dtype, dtype)
+        if name not in DTYPES:
+            raise UsageError(
+                f"No dtype is called {dtype}. Known: auto, {', '.join(SHORT_DTYPES)}.", hint="--dtype auto"
+            )
+        return Choice(name, "asked for")
+    if not device.startswith("cuda"):
+        return Choice("float32", "on a CPU it decodes faster than half precision, and exactly")
+    for name in ("bfloat16", "float16"):
+        if stored == DTYPES[name]:
+            return Choice(name, "the checkpoint's own")
+    return Choice("bfloat16", f"on CUDA, for a checkpoint stored in {str(stored).removeprefix('torch.')}")
+
+
+def scale_rotary(config: Any, written: str) -> None:
+    """Set rotary scaling on a text config: a JSON object of transformers' rope parameters, or TYPE:FACTOR.
+
+    TYPE is linear or yarn; as JSON also llama3. Where layer types have rotary parameters of their own, those of the
+    full-attention layers change. The context of the config grows to factor x the original one. Raises UsageError.
+    """
+    hint = "--model-args rope_scaling=yarn:4"
+    kind, _, factor = written.partition(":")
+    as_json = written.startswith("{")
+    try:
+        scaling = json.loads(written) if as_json else {"rope_type": kind, "factor": float(factor)}
+    except ValueError as error:
+        raise UsageError(f"rope_scaling={written} is neither a JSON object nor TYPE:FACTOR.", hint=hint) from error
+    if scaling.get("rope_type") not in ("linear", "yarn", *(["llama3"] if as_json else [])):
+        raise UsageError(f"rope_scaling={written}: rope_type is linear or yarn, or as JSON llama3.", hint=hint)
+    rotary = getattr(config, "rope_parameters", None)
+    if not rotary:
+        raise UsageError(f"rope_scaling={written}: this {config.model_type} model has no rotary embedding.")
+    current = rotary.get("full_attention", rotary)
+    original = current.get("original_max_position_embeddings") or config.max_position_embeddings
+    scaling = {"original_max_position_embeddings": original, "rope_theta": current["rope_theta"]} | scaling
+    if "factor" in scaling:
+        config.max_position_embeddings = int(scaling["factor"] * scaling["original_max_position_embeddings"])
+    config.rope_parameters = rotary | {"full_attention": scaling} if "full_attention" in rotary else scaling
+
+
+def quantization_config(name: str, dtype: torch.dtype) -> Any:
+    """transformers' config for "bnb-4bit" or "bnb-8bit".
+
+    Raises UsageError on another name, MissingError without the package bitsandbytes.
+    """
+    if name not in ("bnb-4bit", "bnb-8bit"):
+        raise UsageError(f"No quantization is called {name}. Known: bnb-4bit, bnb-8bit.")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingError(
+            f"quantization={name} needs the package bitsandbytes.", hint="pip install bitsandbytes accelerate"
+        )
+    if name == "bnb-8bit":
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+    return transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+def layer_windows(config: dict[str, Any]) -> list[int | None]:
+    """The sliding window of each decoder layer in tokens, None for full attention, from the content of config.json.
+
+    Raises UsageError where a layer is neither (linear, chunked, recurrent ..).
+    """
+    try:
+        text = AutoConfig.for_model(**config).get_text_config(decoder=True)
+    except ValueError:  # a model type that transformers does not know: its config says all there is to know
+        text = transformers.PretrainedConfig(**config.get("text_config", config))
+    window = getattr(text, "sliding_window", None)
+    default = "full_attention" if window is None else "sliding_attention"
+    kinds = getattr(text, "layer_types", None) or [default] * text.num_hidden_layers
+    unknown = {kind: index for index, kind in reversed(list(enumerate(kinds)))}
+    unknown = {kind: index for kind, index in unknown.items() if kind not in ("full_attention", "sliding_attention")}
+    if unknown:
+        told = ", ".join(f"{kind} (layer {index})" for kind, index in unknown.items())
+        raise UsageError(f"This {text.model_type} model has layers that are not softmax attention: {told}.")
+    return [window if kind == "sliding_attention" else None for kind in kinds]
+
+
+def check_layers(config: dict[str, Any], mechanism_windows: bool, layers: str) -> None:
+    """Refuse, before a model is loaded, a mechanism that cannot stand in the layers asked for.
+
+    config: the content of config.json. mechanism_windows: whether the mechanism honours sliding windows. layers: "all",
+    or "full" for the full-attention layers only, the windowed ones staying softmax. Raises UsageError.
+    """
+    if layers not in ("all", "full"):
+        raise UsageError(
+            f"layers={layers}: a mechanism replaces `all` layers or the `full`-attention ones.", hint="layers=full"
+        )
+    windows = layer_windows(config)
+    windowed = [index for index, window in enumerate(windows) if window is not None]
+    if layers == "full" and len(windowed) == len(windows):
+        raise UsageError(
+            f"layers=full: all {len(windows)} layers of this model attend within a sliding window, none is full."
+        )
+    if windowed and layers == "all" and not mechanism_windows:
+        shown = ", ".join(map(str, windowed[:8])) + (", .." if len(windowed) > 8 else "")
+        raise UsageError(
+            f"{len(windowed)} of {len(windows)} layers of this {config.get('model_type')} model ({shown}) attend "
+            "within a sliding window, and the attention asked for knows no windows.",
+            hint="add layers=full to the attention, as in --attn lucid:layers=full: the windowed layers stay softmax",
+        )
+
+
+# ------------------------------------------------------------------------------------------ the way into the attention
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    lcbench_pass: Any = None,
+    **extras: Any,
+) -> tuple[torch.Tensor, None]:
+    """What transformers calls in each layer: query [B, Hq, T, D], key and value [B, Hkv, T, D] -> [B, T, Hq, D].
+
+    The forward pass it belongs to rides along as a keyword argument of the model.
+    """
+    if lcbench_pass is None:
+        raise UsageError(
+            f"{type(module).__name__} receives none of the model's keyword arguments, so no state reaches it."
+        )
+    return lcbench_pass.attend(module, query, key, value, scaling, extras), None
+
+
+AttentionInterface.register(IMPLEMENTATION, _attention)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One layer as seen at work. scale: what query-key products are multiplied by; window: tokens, None for full."""
+
+    kv_heads: int
+    head_size: int
+    scale: float
+    window: int | None
+
+
+class _Probe:
+    """Stands in for a pass once after loading: learns each layer's shape, and refuses what the seam cannot carry."""
+
+    def __init__(self, windows: list[int | None]):
+        self.windows = windows
+        self.shapes: dict[int, Shape] = {}
+
+    def attend(
+        self,
+        module: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float | None,
+        extras: dict,
+    ) -> torch.Tensor:
+        where = f"Layer {module.layer_idx} ({type(module).__name__})"
+        strange = sorted(name for name, given in extras.items() if given is not None and name not in UNDERSTOOD)
+        if strange:
+            raise UsageError(f"{where} adds {', '.join(strange)} to its attention, which no mechanism here computes.")
+        if extras.get("is_causal") is False or getattr(module, "is_causal", True) is False:
+            raise UsageError(f"{where} is not causal: this engine runs decoders.")
+        if query.shape[-1] != key.shape[-1] or key.shape != value.shape:
+            raise UsageError(
+                f"{where} has queries, keys and values of unlike sizes: {key.shape[-1]} and {value.shape[-1]}."
+            )
+        window = self.windows[module.layer_idx]
+        if extras.get("sliding_window") not in (None, window):
+            raise UsageError(
+                f"{where} uses a window of {extras['sliding_window']} tokens, and its config says {window}."
+            )
+        head_size = key.shape[-1]
+        scale = head_size**-0.5 if scaling is None else float(scaling)
+        self.shapes[module.layer_idx] = Shape(key.shape[1], head_size, scale, window)
+        return torch.zeros_like(query).transpose(1, 2).contiguous()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What stands in one layer: a mechanism, its parameters for that layer, and the layer's shape."""
+
+    mechanism: Mechanism
+    params: Any
+    shape: Shape
+
+    def state_bytes(self, dtype: torch.dtype) -> int:
+        """Bytes of state per token."""
+        return len(self.mechanism.tensors) * self.shape.kv_heads * self.shape.head_size * dtype.itemsize
+
+
+class BatchState:
+    """The state of every layer for one batch. Rows stand in slots; slot i is live for i < len(lengths), with lengths[i]
+    tokens in it. Each forward pass is `begin` (whose tokens, how many), the model's calls of `attend`, and `end`.
+    """
+
+    def __init__(self, layers: list[Layer], rows: int, capacity: int, device: torch.device, dtype: torch.dtype):
+        self.layers = layers
+        self.device = device
+        self.lengths = [0] * rows
+        self.tensors = [
+            {
+                name: torch.zeros(
+                    rows, layer.shape.kv_heads, capacity, layer.shape.head_size, device=device, dtype=dtype
+                )
+                for name in layer.mechanism.tensors
+            }
+            for layer in layers
+        ]
+        self.views = self.tensors
+        self.states: list[LayerState] = []
+        self.new = [0] * rows
+
+    def begin(self, new: list[int], steps: int) -> torch.Tensor:
+        """A pass of `steps` tokens over the first len(new) slots, new[i] real. Returns positions [rows, steps]."""
+        rows = len(new)
+        if rows != len(self.new):
+            self.views = [{name: tensor[:rows] for name, tensor in tensors.items()} for tensors in self.tensors]
+        self.new = new
+        lengths = self.lengths[:rows]
+        past, real = torch.tensor([lengths, new], device=self.device)
+        total_max = max(length + count for length, count in zip(lengths, new, strict=True))
+        uniform = min(lengths) == max(lengths) and min(new) == steps
+        self.states = [
+            LayerState(
+                view, past, real, max(lengths), total_max, uniform, layer.shape.scale, layer.shape.window, layer.params
+            )
+            for layer, view in zip(self.layers, self.views, strict=True)
+        ]
+        return past[:, None] + torch.arange(steps, device=self.device)
+
+    def attend(
+        self,
+        module: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float | None,
+        extras: dict,
+    ) -> torch.Tensor:
+        mechanism, state = self.layers[module.layer_idx].mechanism, self.states[module.layer_idx]
+        mechanism.write(state, key, value)
+        return mechanism.attend(state, query).transpose(1, 2).contiguous()
+
+    def end(self) -> None:
+        for slot, count in enumerate(self.new):
+            self.lengths[slot] += count
+
+    @torch.inference_mode()
+    def drop(self, finished: list[int]) -> list[int]:
+        """Free slots: the last live rows move into the holes, in place. Returns where each row that stays stood."""
+        gone = set(finished)
+        stay = len(self.lengths) - len(gone)
+        holes = [slot for slot in range(stay) if slot in gone]
+        movers = [slot for slot in range(stay, len(self.lengths)) if slot not in gone]
+        for hole, mover in zip(holes, movers, strict=True):
+            used = self.lengths[mover]
+            for tensors in self.tensors:
+                for tensor in tensors.values():
+                    tensor[hole, :, :used] = tensor[mover, :, :used]
+        moved = dict(zip(holes, movers, strict=True))
+        origin = [moved.get(slot, slot) for slot in range(stay)]
+        self.lengths = [self.lengths[slot] for slot in origin]
+        return origin
+
+
+# ------------------------------------------------------------------------------------------------------ choosing tokens
+
+
+def uniform(seed: int, key: str, position: int) -> float:
+    """The noise of one token, in [0, 1) with 53 bits. No batch and no order can change it."""
+    return (seed_of(seed, key, position) >> 11) / 2**53
+
+
+def draw(logits: torch.Tensor, samplings: Sequence[Sampling], noise: Sequence[float]) -> torch.Tensor:
+    """One token a row from logits [B, V] by inverse CDF over falling probabilities, in fp64. Returns [B] int64.
+
+    temperature, then the top_k likeliest (0: all), then the shortest head of what remains that reaches top_p, as
+    transformers orders its warpers. Rows of temperature 0 take the largest logit. Ties go to the lowest id.
+    """
+
+    def column(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=logits.device)[:, None]
+
+    vocabulary = logits.shape[1]
+    temperature = column([sampling.temperature for sampling in samplings])
+    scaled = logits.double() / temperature.where(temperature > 0, 1.0)
+    chances, ids = scaled.softmax(-1).sort(dim=-1, descending=True, stable=True)
+    kept = column([sampling.top_k or vocabulary for sampling in samplings])
+    chances = chances.where(torch.arange(vocabulary, device=logits.device) < kept, 0.0)
+    chances = chances / chances.sum(-1, keepdim=True)
+    before = chances.cumsum(-1) - chances
+    chances = chances.where(before < column([sampling.top_p for sampling in samplings]), 0.0)
+    heights = chances.cumsum(-1)
+    rank = (heights <= column(list(noise)) * heights[:, -1:]).sum(-1, keepdim=True)
+    return torch.where(temperature[:, 0] > 0, ids.gather(1, rank)[:, 0], logits.argmax(-1))
+
+
+class Row:
+    """One request on its way: the tokens so far and, once it is over, why."""
+
+    def __init__(self, request: Request, eos: frozenset[int], tokenizer: Any):
+        self.request = request
+        self.eos = eos
+        self.tokenizer = tokenizer
+        self.ids: list[int] = []
+        self.finish: str | None = None
+        # A token carries at least a byte, so a stop string that has just been completed lies within as many tokens as
+        # it has bytes; a few more, because decoders treat the first token of a text in their own way.
+        self.tail = 8 + max((len(stop.encode()) for stop in request.stop), default=0)
+
+    def take(self, token: int) -> bool:
+        """Append a token; whether the row is finished."""
+        self.ids.append(token)
+        if token in self.eos:
+            self.finish = "eos"
+        elif self.request.stop and self._cut(self._text(self.ids[-self.tail :])) and self._cut(self._text(self.ids)):
+            self.finish = "stop"
+        elif len(self.ids) == self.request.max_new_tokens:
+            self.finish = "length"
+        return self.finish is not None
+
+    def completion(self) -> Completion:
+        """Text ends before the first stop string; ids are all that were generated, an end of sequence included."""
+        text, finish = self._text(self.ids), self.finish
+        cut = self._cut(text)
+        if cut:
+            text, finish = text[: cut[0]], "stop"
+        return Completion(self.request.key, text, tuple(self.ids), str(finish))
+
+    def _text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def _cut(self, text: str) -> list[int]:
+        """Where stop strings begin in the text, the first of them first."""
+        return sorted(at for at in map(text.find, self.request.stop) if at >= 0)
+
+
+def choose(logits: torch.Tensor, rows: list[Row]) -> list[int]:
+    """The next token of each row from logits [B, V]. Waits for the device."""
+    samplings = [row.request.sampling for row in rows]
+    if all(sampling.temperature == 0 for sampling in samplings):
+        return logits.argmax(-1).tolist()
+    noise = [uniform(row.request.sampling.seed, row.request.key, len(row.ids)) for row in rows]
+    return draw(logits, samplings, noise).tolist()
+
+
+# ----------------------------------------------------------------------------------------------------------- the engine
+
+
+@dataclass
+class Context:
+    """A batch after its prompts: slot i is requests[i], longest first. logits: [B, V], at each row's last token."""
+
+    requests: list[Request]
+    state: BatchState
+    logits: torch.Tensor
+
+
+class TransformersEngine:
+    """Decoders of transformers with the attention of a mechanism. `use` a mechanism before generating.
+
+    config: the model's text config. device: "cpu", "cuda". dtype: "bfloat16", "float16", "float32" or "float64".
+    choices: what was picked for "device", "dtype" and "chunk", with reasons.
+    """
+
+    name = "transformers"
+    version = transformers.__version__
+    capabilities = frozenset({"generate"})
+
+    def __init__(self, model: Any, tokenizer: Any, choices: dict[str, Choice]):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.choices = choices
+        self.config = model.config.get_text_config(decoder=True)
+        self.device = choices["device"].impl
+        self.dtype = choices["dtype"].impl
+        self.chunk_tokens = int(choices["chunk"].impl)
+        self.eos = _eos_ids(model)
+        self.layers: list[Layer] = []
+        self._last: torch.Tensor | None = None
+        model.get_output_embeddings().register_forward_pre_hook(self._keep_last)
+        self.shapes = self._probe()
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        trust_remote_code: bool = False,
+        model_args: dict[str, str] | None = None,
+        chunk_tokens: int | None = None,
+    ) -> TransformersEngine:
+        """Read a model folder (config.json, safetensors, tokenizer).
+
+        model_args: rope_scaling ("yarn:4" or JSON), quantization ("bnb-4bit", "bnb-8bit"). chunk_tokens: tokens of one
+        prefill pass over all rows. Raises UsageError for what cannot run as asked, models that the seam cannot carry
+        included, and MissingError where a package is not there.
+        """
+        if not (path / "config.json").is_file():
+            raise UsageError(f"{path} is not a model folder: it has no config.json.")
+        asked = model_args or {}
+        unknown = sorted(set(asked) - set(MODEL_ARGS))
+        if unknown:
+            raise UsageError(f"Unknown model argument {', '.join(unknown)}. Known: {', '.join(MODEL_ARGS)}.")
+        shared = {"trust_remote_code": trust_remote_code, "local_files_only": True}
+        config = AutoConfig.from_pretrained(path, **shared)
+        where = choose_device(device)
+        what = choose_dtype(dtype, where.impl, config.get_text_config(decoder=True).dtype)
+        if "rope_scaling" in asked:
+            scale_rotary(config.get_text_config(decoder=True), asked["rope_scaling"])
+        quantized = {}
+        if "quantization" in asked:
+            quantized["quantization_config"] = quantization_config(asked["quantization"], DTYPES[what.impl])
+            quantized["device_map"] = {"": where.impl}
+        model = AutoModelForCausalLM.from_pretrained(
+            path, config=config, dtype=DTYPES[what.impl], attn_implementation=IMPLEMENTATION, **quantized, **shared
+        )
+        if not quantized:
+            model.to(where.impl)
+        tokenizer = AutoTokenizer.from_pretrained(path, **shared)
+        chunk = Choice(str(chunk_tokens), "asked for")
+        if chunk_tokens is None:
+            default = CHUNK_TOKENS[where.impl.partition(":")[0]]
+            chunk = Choice(
+                str(default), "tokens of a pass over all rows: enough to fill the device, with activations bounded"
+            )
+        return cls(model.eval(), tokenizer, {"device": where, "dtype": what, "chunk": chunk})
+
+    def use(self, mechanism: Mechanism, layers: str, softmax: Mechanism) -> None:
+        """From now on layers go through `mechanism`: all of them, or the full-attention ones with layers="full".
+
+        The others go through `softmax`, which honours windows. Raises UsageError as `check_layers` does, and for a
+        mechanism that wants queries and keys before rotary embedding, which these decoders do not hand out.
+        """
+        check_layers(self.model.config.to_dict(), mechanism.windows, layers)
+        if mechanism.rotary != "after":
+            raise UsageError(
+                f"{mechanism.name} works before rotary embedding, and decoders of transformers hand out what is after."
+            )
+
+        def stand_in(index: int, shape: Shape) -> Layer:
+            chosen = softmax if layers == "full" and shape.window is not None else mechanism
+            return Layer(chosen, chosen.build(self.config, index), shape)
+
+        self.layers = [stand_in(index, shape) for index, shape in enumerate(self.shapes)]
+
+    def generate(self, requests: Sequence[Request]) -> Generation:
+        """Exactly these requests as one batch. Iterating raises EngineOutOfMemory when it does not fit."""
+        return Generation(self._generate(requests))
+
+    @torch.inference_mode()
+    def prefill(self, requests: Sequence[Request]) -> Context:
+        """Fill a fresh state with the prompts (none is empty), in passes of at most `chunk_tokens` over all rows.
+
+        Rows are ordered longest first, so that those whose prompt is over leave the passes from behind. One pass ends
+        where the shortest row does: all before it is free of padding, which mechanisms compute faster.
+        """
+        ordered = sorted(requests, key=lambda request: -len(request.ids))
+        lengths = [len(request.ids) for request in ordered]
+        longest, shortest = lengths[0], lengths[-1]
+        device, dtype = torch.device(self.device), DTYPES[self.dtype]
+        capacity = max(len(request.ids) + request.max_new_tokens for request in ordered)
+        state = BatchState(self.layers, len(ordered), capacity, device, dtype)
+        ids = torch.zeros(len(ordered), longest, dtype=torch.int64)
+        for slot, request in enumerate(ordered):
+            ids[slot, : lengths[slot]] = torch.tensor(request.ids)
+        ids = ids.to(device)
+
+        ends: list[torch.Tensor] = []
+        start = 0
+        while start < longest:
+            rows = sum(length > start for length in lengths)
+            stop = min(start + max(1, self.chunk_tokens // rows), longest)
+            if start < shortest < stop:
+                stop = shortest
+            new = [min(length, stop) - start for length in lengths[:rows]]
+            logits = self._forward(state, ids[:rows, start:stop], new)
+            over = sum(length <= stop for length in lengths[:rows])
+            if over:
+                ends.insert(0, logits[rows - over :])
+            start = stop
+        return Context(ordered, state, torch.cat(ends))
+
+    def batch_budget(self) -> tuple[int, str]:
+        """Tokens (prompt + new, over all rows) that a batch may hold with the mechanism in use, and why."""
+        if not self.device.startswith("cuda"):
+            return CPU_BATCH_TOKENS, "the default on a CPU, where larger batches gain nothing"
+        per_token = sum(layer.state_bytes(DTYPES[self.dtype]) for layer in self.layers)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        tokens = 1 << (max(1, int(0.6 * free) // per_token).bit_length() - 1)
+        reason = (
+            f"60% of {free / 2**30:.1f} GiB free at {per_token} bytes of state a token, rounded down to a power of two"
+        )
+        return tokens, reason
+
+    def warm_up(self) -> None:
+        """One small untimed prefill and decode step."""
+        context = self.prefill([Request("warm-up", (0,) * 16, 1)])
+        self._step(context.state, [0])
+
+    def _generate(self, requests: Sequence[Request]) -> Generator[Completion, None, BatchCost]:
+        clock = time.perf_counter()
+        on_cuda = self.device.startswith("cuda")
+        if on_cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        context = logits = None
+        try:
+            context = self.prefill(requests)
+            rows = [Row(request, self.eos, self.tokenizer) for request in context.requests]
+            logits = context.logits
+            prefill_s, decode_s, steps, new_tokens = 0.0, 0.0, 0, 0
+            while True:
+                tokens = choose(logits, rows)
+                if not new_tokens:
+                    prefill_s = time.perf_counter() - clock
+                    clock = time.perf_counter()
+                new_tokens += len(tokens)
+                finished = [slot for slot, row in enumerate(rows) if row.take(tokens[slot])]
+                completions = [rows[slot].completion() for slot in finished]
+                if finished:
+                    rows = [rows[slot] for slot in context.state.drop(finished)]
+                decode_s += time.perf_counter() - clock
+                yield from completions
+                if not rows:
+                    break
+                clock = time.perf_counter()
+                logits = self._step(context.state, [row.ids[-1] for row in rows])
+                steps += 1
+            peak = torch.cuda.max_memory_allocated(self.device) if on_cuda else None
+            prompt_tokens = sum(len(request.ids) for request in requests)
+            return BatchCost(len(requests), prompt_tokens, new_tokens, prefill_s, decode_s, steps, peak)
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises it plainly
+            told = str(error)
+            if not isinstance(error, torch.OutOfMemoryError) and not any(phrase in told for phrase in OUT_OF_MEMORY):
+                raise
+        # Outside the handler, because the error's traceback holds the activations of the pass that failed.
+        context = logits = self._last = None
+        if on_cuda:
+            torch.cuda.empty_cache()
+        raise EngineOutOfMemory(f"A batch of {len(requests)} did not fit: {told}")
+
+    @torch.inference_mode()
+    def _step(self, state: BatchState, tokens: list[int]) -> torch.Tensor:
+        """One decode step: the newest token of each row -> logits [B, V]."""
+        ids = torch.tensor(tokens, device=self.device)[:, None]
+        return self._forward(state, ids, [1] * len(tokens))
+
+    def _forward(self, state: BatchState, ids: torch.Tensor, new: list[int]) -> torch.Tensor:
+        """One pass of ids [B, T], new[b] tokens of row b real -> logits [B, V] at each row's last real token."""
+        positions = state.begin(new, ids.shape[1])
+        self._last = state.states[0].new - 1
+        output = self.model(input_ids=ids, position_ids=positions, use_cache=False, lcbench_pass=state)
+        state.end()
+        return output.logits[:, 0]
+
+    def _keep_last(self, head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        """Before the output embedding: hidden states [B, T, H] -> [B, 1, H], so that logits never are [B, T, V]."""
+        hidden = inputs[0]
+        if hidden.shape[1] == 1:
+            return None
+        assert self._last is not None
+        rows = torch.arange(hidden.shape[0], device=hidden.device)
+        return (hidden[rows, self._last][:, None],)
+
+    @torch.inference_mode()
+    def _probe(self) -> list[Shape]:
+        """Each layer's shape, from one pass of two tokens. Raises UsageError for a model that the seam cannot carry."""
+        kind = type(self.model).__name__
+        windows = layer_windows(self.model.config.to_dict())
+        rotary = getattr(self.config, "rope_parameters", None) or {}
+        moving = {"dynamic", "longrope"} & {
+            part.get("rope_type") for part in (rotary, *rotary.values()) if isinstance(part, dict)
+        }
+        if moving:
+            raise UsageError(
+                f"This {kind} has {moving.pop()} rotary scaling: its frequencies depend on the longest row of a pass, "
+                "so that a prompt computed in chunks or in another batch would be another prompt.",
+                hint="--model-args rope_scaling=yarn:4",
+            )
+        probe = _Probe(windows)
+        ids = torch.zeros(1, 2, dtype=torch.int64, device=self.device)
+        positions = torch.arange(2, device=self.device)[None]
+        self._last = torch.ones(1, dtype=torch.int64, device=self.device)
+        logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, lcbench_pass=probe).logits
+        missing = sorted(set(range(len(windows))) - set(probe.shapes))
+        if missing:
+            raise UsageError(f"{kind} computes layers {missing} without the attention interface of transformers.")
+        if logits.shape[1] != 1:
+            raise UsageError(f"{kind} does not compute its logits through its output embedding.")
+        return [probe.shapes[index] for index in range(len(windows))]
+
+
+def _eos_ids(model: Any) -> frozenset[int]:
+    """The ids that end a sequence: the generation config's, or else the config's. There may be one, several or none."""
+    for config in (model.generation_config, model.config.get_text_config(decoder=True)):
+        ids = getattr(config, "eos_token_id", None)
+        if ids is not None:
+            return frozenset([ids] if isinstance(ids, int) else ids)
+    return frozenset()

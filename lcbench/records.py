@@ -1,0 +1,118 @@
+"""What flows through the harness, from a task to a line of samples.jsonl. All the nouns, each made in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where the answer stands: characters [start, end) of the last message, and the depth in the context, 0 to 1."""
+
+    start: int
+    end: int
+    depth: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One finished question. Made by a benchmark (`lcbench.benchmarks`), read by strategies and scorers.
+
+    `prompt_tokens` counts chat template + messages + answer prefix in the model's own tokenizer, and
+    prompt_tokens + max_new_tokens <= length wherever length is not None.
+    """
+
+    id: str
+    task: str
+    length: int | None
+    index: int
+    messages: tuple[dict[str, str], ...]
+    answer_prefix: str
+    references: tuple[str, ...]
+    context_id: str
+    prompt_tokens: int
+    max_new_tokens: int
+    evidence: tuple[Evidence, ...] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn. Temperature 0 is greedy. Noise is keyed by (seed, sample key, position), never by the
+    batch.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """Token ids for an engine. `key` names the request in its completion and keys its sampling noise."""
+
+    key: str
+    ids: tuple[int, ...]
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an engine gave for one request. `finish` is "eos", "stop" (a stop string), "length" or "failed" (see
+    `error`).
+    """
+
+    key: str
+    text: str
+    ids: tuple[int, ...]
+    finish: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchCost:
+    """What one batch cost, measured by the engine. Seconds; bytes; tokens over all rows. None where not measurable."""
+
+    size: int
+    prompt_tokens: int
+    new_tokens: int
+    prefill_s: float
+    decode_s: float
+    decode_steps: int
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A verdict: `value` from 0 to 1, what was `extracted` from the completion (None where nothing was), and flags."""
+
+    value: float
+    extracted: str | None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of samples.jsonl: a sample, what the model said, its verdict, and the batch that it was computed in."""
+
+    key: str
+    cell: str
+    batch: str
+    sample_id: str
+    index: int
+    prompt_tokens: int
+    new_tokens: int
+    completion: str | None
+    finish: str
+    error: str | None
+    score: float
+    extracted: str | None
+    flags: tuple[str, ...]
+    references: tuple[str, ...]
+    truncated: bool
+    evidence: tuple[dict[str, Any], ...]
+    cost: dict[str, Any] = field(default_factory=dict)

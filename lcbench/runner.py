@@ -1,0 +1,267 @@
+"""plan -> execute -> record. The loop stands here, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from lcbench.attention import AttentionSpec, parse, resolve
+from lcbench.engines.transformers import MODEL_ARGS, TransformersEngine
+from lcbench.errors import EngineOutOfMemory, LcbenchError, UsageError
+from lcbench.identity import default_folder, identity, surroundings
+from lcbench.plan import Plan, PlannedCell, make_plan
+from lcbench.records import BatchCost, Completion, Record, Sample, Sampling
+from lcbench.schema import RunConfig
+from lcbench.scoring import SCORERS
+from lcbench.seeds import digest
+from lcbench.store import RunFolder, open_run
+from lcbench.strategies import STRATEGIES
+from lcbench.strategies.base import Item
+from lcbench.summary import summarise
+
+MOST_ROWS = 64
+
+
+class View(Protocol):
+    """What a run shows while it goes on."""
+
+    def start(self, path: Path, plan: Plan, done: int) -> None: ...
+    def say(self, text: str) -> None: ...
+    def sample(self, batch: Batch, sample: Sample, score: float) -> None: ...
+    def recorded(self, batch: Batch) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples [first, last) of one cell under one attention: computed together, recorded together."""
+
+    spec: AttentionSpec
+    cell: PlannedCell
+    first: int
+    last: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.spec}|{self.cell.id}|{self.first}-{self.last}"
+
+    @property
+    def halves(self) -> tuple[Batch, Batch]:
+        middle = (self.first + self.last) // 2
+        return Batch(self.spec, self.cell, self.first, middle), Batch(self.spec, self.cell, middle, self.last)
+
+
+def run(config: RunConfig, view: View, out: Path | None = None, fresh: bool = False) -> dict[str, Any]:
+    """Compute what is not computed yet and give back the summary, which is also summary.json of the run folder.
+
+    Raises LcbenchError for what cannot run, before any model is loaded.
+    """
+    plan = make_plan(config)
+    path = out or default_folder(plan)
+    with open_run(path, identity(plan), sum(c.n for c in plan.cells) * len(plan.attention), fresh) as folder:
+        try:
+            execute(plan, folder, view)
+        finally:
+            view.close()
+        summary = summarise(plan, folder)
+        folder.write("summary.json", summary)
+    return summary
+
+
+def execute(plan: Plan, folder: RunFolder, view: View) -> None:
+    """Every batch of the plan that is not in the folder yet."""
+    strategy = STRATEGIES[plan.config.strategy]
+    engine = None
+    if folder.read("run.json") is None:
+        engine = load(plan, view)
+        folder.write("run.json", {"identity": identity(plan), "resolved": resolved(plan, engine), **surroundings(plan)})
+    settled = folder.read("run.json")["resolved"]
+    todo = [b for b in batches(plan, settled) if not done(folder, b)]
+    view.start(folder.path, plan, sum(len(r) for r in folder.batches.values()))
+    if not todo:
+        return
+    engine = engine or load(plan, view)
+    if (now := {k: resolved(plan, engine)[k] for k in ("device", "dtype")}) != {k: settled[k] for k in now}:
+        raise UsageError(
+            f"{folder.path} was computed on {settled['device']['impl']} in {settled['dtype']['impl']}.",
+            hint="--out DIR",
+        )
+    current = None
+    for batch in todo:
+        if batch.spec != current:
+            use(engine, batch.spec, settled["attention"][str(batch.spec)]["impl"])
+            engine.warm_up()
+            current = batch.spec
+        compute(plan, folder, engine, strategy, batch, settled, view)
+
+
+def compute(
+    plan: Plan,
+    folder: RunFolder,
+    engine: TransformersEngine,
+    strategy: Any,
+    batch: Batch,
+    settled: dict[str, Any],
+    view: View,
+) -> None:
+    """One batch, or its two halves where it does not fit in memory: a split is written down and used again."""
+    if done(folder, batch):
+        return
+    if batch.id not in folder.splits:
+        try:
+            folder.append(answer(plan, engine, strategy, batch, settled, view))
+            view.recorded(batch)
+            return
+        except EngineOutOfMemory as error:
+            if batch.last - batch.first == 1:
+                folder.append([failed(plan, batch, settled, str(error))])
+                return
+        folder.split(batch.id, (batch.last - batch.first) // 2)
+        view.say(f"{batch.id} does not fit in memory: going on in halves")
+    for half in batch.halves:
+        compute(plan, folder, engine, strategy, half, settled, view)
+
+
+def answer(
+    plan: Plan, engine: TransformersEngine, strategy: Any, batch: Batch, settled: dict[str, Any], view: View
+) -> list[Record]:
+    """The records of one batch, in the order of its samples."""
+    task, cell = batch.cell.task, batch.cell.cell
+    assert cell is not None
+    scorer = SCORERS[task.score]
+    samples = {s.id: s for s in (cell.sample(i) for i in range(batch.first, batch.last))}
+    items = [item(plan, batch, s) for s in samples.values()]
+    answers = strategy.answer(engine, items, Sampling(seed=plan.config.seed))
+    completions: dict[str, Completion] = {}
+    for completion in answers:
+        completions[completion.key] = completion
+        sample = samples[completion.key]
+        view.sample(batch, sample, scorer(completion.text, sample.references).value)
+    return [record(plan, batch, samples[key], completions[key], answers.cost, settled) for key in samples]
+
+
+def item(plan: Plan, batch: Batch, sample: Sample) -> Item:
+    """What a strategy is given of a sample."""
+    task = batch.cell.task
+
+    def render(messages: Sequence[dict[str, str]], answer_prefix: str) -> tuple[int, ...]:
+        return tuple(plan.prompter.encode(plan.prompter.render(messages, answer_prefix)))
+
+    def extract(completion: str) -> str | None:
+        return SCORERS[task.score](completion, sample.references).extracted
+
+    return Item(sample.id, sample, task.generate.stop, render, extract)
+
+
+def prompt_ids(plan: Plan, sample: Sample) -> list[int]:
+    """A sample's token ids, by the chat template as a whole; their number is what the sample says."""
+    ids = plan.prompter.encode(plan.prompter.render(sample.messages, sample.answer_prefix))
+    if len(ids) != sample.prompt_tokens:
+        raise LcbenchError(
+            f"{sample.id} was counted as {sample.prompt_tokens} tokens and has {len(ids)}: please report this."
+        )
+    return ids
+
+
+def record(
+    plan: Plan, batch: Batch, sample: Sample, completion: Completion, cost: BatchCost, settled: dict[str, Any]
+) -> Record:
+    """One line of samples.jsonl."""
+    verdict = SCORERS[batch.cell.task.score](completion.text, sample.references)
+    return Record(
+        key=record_key(plan, batch, sample, settled),
+        cell=f"{batch.spec}|{batch.cell.id}",
+        batch=batch.id,
+        sample_id=sample.id,
+        index=sample.index,
+        prompt_tokens=sample.prompt_tokens,
+        new_tokens=len(completion.ids),
+        completion=None if completion.error else completion.text,
+        finish=completion.finish,
+        error=completion.error,
+        score=0.0 if completion.error else verdict.value,
+        extracted=None if completion.error else verdict.extracted,
+        flags=verdict.flags,
+        references=sample.references,
+        truncated=sample.truncated,
+        evidence=tuple(asdict(e) for e in sample.evidence),
+        cost=asdict(cost),
+    )
+
+
+def failed(plan: Plan, batch: Batch, settled: dict[str, Any], reason: str) -> Record:
+    """The record of a sample that does not fit in memory even alone."""
+    assert batch.cell.cell is not None
+    sample = batch.cell.cell.sample(batch.first)
+    why = f"out of memory with a prompt of {sample.prompt_tokens} tokens alone: {reason}".strip(": ")
+    nothing = BatchCost(1, sample.prompt_tokens, 0, 0.0, 0.0, 0, None)
+    return record(plan, batch, sample, Completion(sample.id, "", (), "failed", why), nothing, settled)
+
+
+def record_key(plan: Plan, batch: Batch, sample: Sample, settled: dict[str, Any]) -> str:
+    """sha256 over everything that decides a record."""
+    c, task = plan.config, batch.cell.task
+    return digest([
+        task.name, task.version, sample.id, prompt_ids(plan, sample), plan.prompt, plan.prompter.template,
+        plan.prompter.template_args, plan.model.fingerprint, plan.model.revision, settled["dtype"]["impl"],
+        c.engine, TransformersEngine.version, settled["device"]["impl"].split(":")[0],
+        str(batch.spec), settled["attention"][str(batch.spec)]["impl"],
+        c.strategy, sample.max_new_tokens, list(task.generate.stop), c.seed,
+    ])  # fmt: skip
+
+
+def batches(plan: Plan, settled: dict[str, Any]) -> Iterator[Batch]:
+    """Every batch of the plan, in order: mechanism by mechanism, each batch as many rows as the token budget holds."""
+    for spec in plan.attention:
+        budget = settled["attention"][str(spec)]["batch_tokens"]
+        for cell in plan.runnable:
+            rows = max(1, min(MOST_ROWS, budget // cell.length))
+            for first in range(0, cell.n, rows):
+                yield Batch(spec, cell, first, min(first + rows, cell.n))
+
+
+def done(folder: RunFolder, batch: Batch) -> bool:
+    """Whether the batch, or every part that it was split into, is recorded."""
+    return batch.id in folder.batches or (
+        batch.id in folder.splits and all(done(folder, half) for half in batch.halves)
+    )
+
+
+def load(plan: Plan, view: View) -> TransformersEngine:
+    """The engine with the weights of the plan's model."""
+    c = plan.config
+    view.say(f"loading {plan.model.name} from {plan.model.path}")
+    args = {k: v for k, v in c.model_args.items() if k in MODEL_ARGS}
+    trust = c.model_args.get("trust_remote_code") == "true"
+    return TransformersEngine.load(
+        plan.model.path, device=c.device, dtype=c.dtype, trust_remote_code=trust, model_args=args
+    )
+
+
+def use(engine: TransformersEngine, spec: AttentionSpec, impl: str) -> None:
+    """Put a mechanism into the engine; layers that it leaves alone stay softmax."""
+    chosen = AttentionSpec(spec.name, impl, spec.layers, spec.arguments)
+    softmax, _ = resolve(parse("softmax"), engine.device, engine.dtype, windows=True)
+    mechanism, _ = resolve(chosen, engine.device, engine.dtype, in_windows(engine, spec))
+    engine.use(mechanism, spec.layers, softmax)
+
+
+def in_windows(engine: TransformersEngine, spec: AttentionSpec) -> bool:
+    """Whether the mechanism has to stand in sliding-window layers."""
+    return spec.layers == "all" and any(shape.window is not None for shape in engine.shapes)
+
+
+def resolved(plan: Plan, engine: TransformersEngine) -> dict[str, Any]:
+    """What `auto` picked and why: device, dtype, prefill chunk, and for every mechanism its implementation and
+    batch budget.
+    """
+    found: dict[str, Any] = {name: asdict(choice) for name, choice in engine.choices.items()}
+    found["attention"] = {}
+    for spec in plan.attention:
+        _, choice = resolve(spec, engine.device, engine.dtype, in_windows(engine, spec))
+        use(engine, spec, choice.impl)
+        tokens, reason = engine.batch_budget()
+        found["attention"][str(spec)] = {**asdict(choice), "batch_tokens": tokens, "batch_reason": reason}
+    return found

@@ -1,0 +1,91 @@
+"""What people write: tasks and suites in YAML, and the configuration of a run. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PromptSource = Literal["official", "builtin"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Generate(Strict):
+    """How an answer is generated. `stop`: strings that end it."""
+
+    max_new_tokens: int = Field(gt=0)
+    stop: tuple[str, ...] = ()
+
+
+class Prompts(Strict):
+    """Which entry of the benchmark's texts this task uses: `texts` names the file, `key` the entry, in both prompt
+    sources.
+    """
+
+    texts: str
+    key: str
+
+
+class Task(Strict):
+    """One task of tasks/*/*.yaml.
+
+    name: group/name. version: raised whenever a sample of the task would change. benchmark: the builder in
+    lcbench.benchmarks.
+    score: the scorer in lcbench.scoring. params: for the builder. data: names of data sources, any one of which will
+    do.
+    divergences: where our samples differ from the benchmark's own, each with its reason.
+    """
+
+    name: str
+    version: int = Field(ge=1)
+    benchmark: str
+    description: str
+    source: str
+    prompts: Prompts
+    score: str
+    generate: Generate
+    params: dict[str, Any] = {}
+    data: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    divergences: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        return self.name.split("/")[0]
+
+
+class Suite(Strict):
+    """A named selection of configs/suites/*.yaml; the command line's flags override its lengths, samples and prompt."""
+
+    name: str
+    description: str
+    tasks: tuple[str, ...]
+    lengths: tuple[str, ...] = ()
+    samples: int | None = Field(default=None, gt=0)
+    prompt: PromptSource = "official"
+
+
+class RunConfig(Strict):
+    """One run, as asked for: what travels from the command line to the runner. Frozen; its hash names the run
+    folder.
+    """
+
+    model: str
+    model_args: dict[str, str] = {}
+    attn: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    suite: str | None = None
+    lengths: tuple[int, ...] = ()
+    samples: int | None = None
+    prompt: PromptSource | None = None
+    max_new_tokens: int | None = None
+    strategy: str = "greedy"
+    engine: str = "transformers"
+    dtype: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    chat_template: str | None = None
+    system: str | None = None

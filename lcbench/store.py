@@ -1,0 +1,168 @@
+"""The run folder: run.json, samples.jsonl (append-only), splits.json, summary.json, and a lock while a process writes.
+
+A batch's records are one append. After a crash the file may end in part of a batch: what is not a whole batch is cut
+off when the folder is opened again, and that batch is computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from lcbench.errors import UsageError
+from lcbench.records import Record
+
+FILES = ("run.json", "samples.jsonl", "splits.json", "summary.json")
+BYTES_PER_RECORD = 4096
+
+
+class RunFolder:
+    """One run's folder, held open by one process. Use `open_run`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.batches: dict[str, list[dict[str, Any]]] = {}
+        self.splits: dict[str, int] = {}
+        self._end = 0
+
+    def load(self) -> None:
+        """Read what is there, and cut off what is not a whole batch."""
+        splits = self.path / "splits.json"
+        self.splits = json.loads(splits.read_text()) if splits.exists() else {}
+        samples = self.path / "samples.jsonl"
+        if not samples.exists():
+            return
+        with samples.open("rb+") as file:
+            for records, end in _whole_batches(file):
+                self.batches[records[0]["batch"]] = records
+                self._end = end
+            file.truncate(self._end)
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write a batch's records behind the others, on disk when this returns. Raises UsageError where the disk is
+        full.
+        """
+        rows = [asdict(r) for r in records]
+        data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+        with _disk_full(self.path), (self.path / "samples.jsonl").open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self.batches[rows[0]["batch"]] = json.loads(json.dumps(rows))
+
+    def split(self, batch: str, rows: int) -> None:
+        """Write down that a batch did not fit and is computed `rows` samples at a time."""
+        self.splits[batch] = rows
+        self.write("splits.json", self.splits)
+
+    def write(self, name: str, content: Any) -> None:
+        """Replace a JSON file as a whole: a reader sees the old one or the new one."""
+        temporary = self.path / f".{name}.tmp"
+        with _disk_full(self.path), temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path / name)
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the folder, None where it is not there."""
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _whole_batches(file: IO[bytes]) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """Every batch whose records are all there, with the byte where it ends. Stops at the first that is not."""
+    batch: list[dict[str, Any]] = []
+    end = 0
+    for line in file:
+        end += len(line)
+        if not line.endswith(b"\n"):
+            return
+        batch.append(json.loads(line))
+        if len(batch) == batch[0]["cost"]["size"]:
+            yield batch, end
+            batch = []
+
+
+@contextlib.contextmanager
+def _disk_full(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        hint = "free some space and run the same command again: finished batches are kept"
+        raise UsageError(f"No space left on the disk of {path}.", hint=hint) from error
+
+
+@contextlib.contextmanager
+def open_run(path: Path, identity: dict[str, Any], samples: int, fresh: bool) -> Iterator[RunFolder]:
+    """Hold a run folder open for writing; `identity` is what decides its records, kept in run.json.
+
+    Raises UsageError where another process holds it, where it belongs to another configuration (naming the fields), or
+    where the disk has no room for `samples` records.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"Cannot make the run folder {path}: {error.strerror}.", hint="--out DIR") from error
+    room, free = samples * BYTES_PER_RECORD, shutil.disk_usage(path).free
+    if free < room:
+        raise UsageError(
+            f"The disk of {path} has {free} bytes free; {samples} records need about {room}.", hint="--out DIR"
+        )
+    with _locked(path):
+        folder = RunFolder(path)
+        if fresh:
+            for name in FILES:
+                (path / name).unlink(missing_ok=True)
+        known = folder.read("run.json")
+        if known is not None:
+            _same(path, known["identity"], identity)
+        folder.load()
+        yield folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        lock = (path / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write in {path}: {error.strerror}.", hint="--out DIR") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            raise UsageError(
+                f"{path} is being written by {holder}.", hint="wait for it, or choose another --out DIR"
+            ) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {os.uname().nodename}")
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+def _same(path: Path, known: dict[str, Any], asked: dict[str, Any]) -> None:
+    asked = json.loads(json.dumps(asked))
+    fields = [k for k in {**known, **asked} if known.get(k) != asked.get(k)]
+    if fields:
+        told = "; ".join(f"{k}: {_short(known.get(k))} there, {_short(asked.get(k))} now" for k in fields)
+        hint = "--out DIR for another folder, or --fresh to start this one over"
+        raise UsageError(f"{path} holds a run of another configuration ({told}).", hint=hint)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else text[:117] + ".."
