@@ -29,6 +29,8 @@ def build_samples(config: RunConfig, out: Path) -> Iterator[str]:
     prompter = prompter_of(model, config)
     if not out.parent.is_dir():
         raise UsageError(f"No folder {out.parent} to write {out.name} in.")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder.", hint=f"-o {out / 'samples.jsonl'}")
     partial = out.with_name(f".{out.name}.tmp")
     try:
         with partial.open("w", encoding="utf-8") as file:

@@ -56,7 +56,8 @@ def load(path: Path, model: type[Model]) -> Model:
 
 
 def _explain(path: Path, root: Any, model: type[BaseModel], error: Any) -> str:
-    first = error.errors()[0]
+    # A misspelt key is also a missing one: the spelling says more.
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     keys = [str(k) for k in first["loc"]]
     line = _line(root, first["loc"])
     known = _keys_at(model, first["loc"][:-1])

@@ -150,14 +150,30 @@ def _check_names(config: RunConfig) -> None:
 
 
 def _check_context(model: Model, config: RunConfig, lengths: Sequence[int]) -> None:
-    if model.context_length is None or "rope_scaling" in config.model_args:
+    context = _context_length(model, config)
+    if context is None or max(lengths) <= context:
         return
-    above = [show_length(x) for x in lengths if x > model.context_length]
-    if above:
-        raise UsageError(
-            f"--lengths {','.join(above)}: {model.name} has a context of {model.context_length} tokens.",
-            hint=f"--lengths {show_length(model.context_length)}, or --model-args rope_scaling=yarn:4",
-        )
+    above = [show_length(x) for x in lengths if x > context]
+    factor = -(-max(lengths) // (model.context_length or context))
+    raise UsageError(
+        f"--lengths {','.join(above)}: {model.name} has a context of {context} tokens.",
+        hint=f"--lengths {show_length(context)}, or --model-args rope_scaling=yarn:{factor}",
+    )
+
+
+def _context_length(model: Model, config: RunConfig) -> int | None:
+    """The model's context in tokens, after the rotary scaling asked for. Raises UsageError where that cannot be
+    read.
+    """
+    if "rope_scaling" not in config.model_args:
+        return model.context_length
+    from transformers import AutoConfig
+
+    from lcbench.engines.transformers import scale_rotary
+
+    scaled = AutoConfig.for_model(**model.config).get_text_config(decoder=True)
+    scale_rotary(scaled, config.model_args["rope_scaling"])
+    return int(scaled.max_position_embeddings)
 
 
 def _check_attention(model: Model, specs: Sequence[AttentionSpec]) -> None:

@@ -14,7 +14,8 @@ from lcbench.records import Sample
 from lcbench.schema import Task
 from lcbench.seeds import digest, seed_of
 
-ATTEMPTS = 16
+ATTEMPTS = 16  # draws of a cell's first sample, which decides whether the length is below the task's least
+PATIENCE = 4096  # draws of the later ones, so that what one sample fits all of them do
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def redrawn(brief: Brief, index: int, draw: Callable[[int], Sample]) -> Sample:
 
     Raises CannotBuild where none of them fits.
     """
-    for attempt in range(ATTEMPTS):
+    for attempt in range(PATIENCE if index else ATTEMPTS):
         try:
             return draw(brief.seed_for(index, attempt))
         except CannotBuild as error:

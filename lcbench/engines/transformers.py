@@ -35,7 +35,7 @@ DTYPES = {
 SHORT_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp64": "float64"}
 MODEL_ARGS = ("quantization", "rope_scaling")
 CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}
-CPU_BATCH_TOKENS = 16384
+CPU_BATCH_TOKENS = 32768
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory", "CUDA error: out of memory")
 
 # What decoders hand to their attention that changes nothing beside a state: anything else has a meaning that the
@@ -479,6 +479,7 @@ class TransformersEngine:
         unknown = sorted(set(asked) - set(MODEL_ARGS))
         if unknown:
             raise UsageError(f"Unknown model argument {', '.join(unknown)}. Known: {', '.join(MODEL_ARGS)}.")
+        transformers.utils.logging.disable_progress_bar()
         shared = {"trust_remote_code": trust_remote_code, "local_files_only": True}
         config = AutoConfig.from_pretrained(path, **shared)
         where = choose_device(device)
@@ -561,7 +562,7 @@ class TransformersEngine:
     def batch_budget(self) -> tuple[int, str]:
         """Tokens (prompt + new, over all rows) that a batch may hold with the mechanism in use, and why."""
         if not self.device.startswith("cuda"):
-            return CPU_BATCH_TOKENS, "the default on a CPU, where larger batches gain nothing"
+            return CPU_BATCH_TOKENS, "the default on a CPU: 32 rows of 1k, beyond which its arithmetic is the limit"
         per_token = sum(layer.state_bytes(DTYPES[self.dtype]) for layer in self.layers)
         free, _ = torch.cuda.mem_get_info(self.device)
         free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)

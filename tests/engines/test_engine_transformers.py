@@ -420,7 +420,7 @@ def test_automatic_choices_carry_their_reasons(folders):
         assert "CPU" in engine.choices["dtype"].reason and "CUDA" in engine.choices["device"].reason
         assert engine.choices["chunk"].impl == "2048"
         engine.use(Softmax(), "all", Softmax())
-        assert engine.batch_budget()[0] == 16384
+        assert engine.batch_budget()[0] == 32768
     assert load(folders / "llama").choices["dtype"].reason == "asked for"
 
 
