@@ -35,6 +35,7 @@ class Frame:
     right: str
     content_left: str
     content_right: str
+    answer_prefix: str
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Prompter:
                 "The chat template does not print the user's message exactly once.", hint="--chat-template none"
             )
         left, right = text.split(CONTEXT)
-        return Frame(left, right, content_left, content_right)
+        return Frame(left, right, content_left, content_right, answer_prefix)
 
     def measure(self, units: Sequence[tuple[str, ...]]) -> np.ndarray | None:
         """Tokens of every piece of every unit, in place between other units: [units, pieces]; None where a token
@@ -178,8 +179,9 @@ class Fitter:
     the cell is encoded whole instead.
     """
 
-    def __init__(self, prompter: Prompter, length: int, max_new_tokens: int):
+    def __init__(self, prompter: Prompter, task: str, length: int, max_new_tokens: int):
         self.prompter = prompter
+        self.task = task
         self.length = length
         self.max_new_tokens = max_new_tokens
         self.budget = length - max_new_tokens
@@ -238,30 +240,19 @@ class Fitter:
             guess = middle + max(step, 1) if spare >= 0 else middle - max(step, 1)
         return best
 
-    def sample(
-        self,
-        *,
-        id: str,
-        task: str,
-        index: int,
-        frame: Frame,
-        context: Context,
-        answer_prefix: str,
-        references: Sequence[str],
-        context_id: str,
-    ) -> Sample:
+    def sample(self, index: int, frame: Frame, context: Context, references: Sequence[str]) -> Sample:
         """The finished sample, with its exact count and where the evidence stands in the last message."""
         body = "".join(context.pieces)
-        content = frame.content_left + body + frame.content_right
+        name = f"{self.task}:{self.length}:{index}"
         return Sample(
-            id=id,
-            task=task,
+            id=name,
+            task=self.task,
             length=self.length,
             index=index,
-            messages=self.prompter.conversation(content),
-            answer_prefix=answer_prefix,
+            messages=self.prompter.conversation(frame.content_left + body + frame.content_right),
+            answer_prefix=frame.answer_prefix,
             references=tuple(references),
-            context_id=context_id,
+            context_id=name,
             prompt_tokens=self.tokens(frame, context),
             max_new_tokens=self.max_new_tokens,
             evidence=tuple(_evidence(frame, context, len(body))),

@@ -12,7 +12,7 @@ from lcbench.errors import CannotBuild
 from lcbench.prompting import CONTEXT, Fitter, Frame, Prompter
 from lcbench.records import Sample
 from lcbench.schema import Task
-from lcbench.seeds import digest, seed_of
+from lcbench.seeds import seed_of
 
 ATTEMPTS = 16  # draws of a cell's first sample, which decides whether the length is below the task's least
 PATIENCE = 4096  # draws of the later ones, so that what one sample fits all of them do
@@ -47,11 +47,8 @@ class Brief:
         parts = (self.seed, self.task.name, self.task.version, self.length, index)
         return seed_of(*parts) if attempt == 0 else seed_of(*parts, attempt)
 
-    def sample_id(self, index: int) -> str:
-        return f"{self.task.name}:{self.length}:{index}"
-
     def fitter(self) -> Fitter:
-        return Fitter(self.prompter, self.length, self.max_new_tokens)
+        return Fitter(self.prompter, self.task.name, self.length, self.max_new_tokens)
 
 
 def endless(samples: int) -> tuple[int, int]:
@@ -77,10 +74,14 @@ def fill(template: str, **fields: str) -> str:
     return template.format_map(fields)
 
 
-def frame(brief: Brief, template: str, answer_prefix: str, **fields: str) -> tuple[Frame, str]:
-    """The frame around the haystack, which stands where {context} does, and the finished answer prefix."""
-    prefix = fill(answer_prefix, **fields)
-    return brief.prompter.frame(fill(template, context=CONTEXT, **fields), prefix), prefix
+def literal(text: str) -> str:
+    """`text` as part of a template: its braces stay braces."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def frame(brief: Brief, template: str, answer_prefix: str, **fields: str) -> Frame:
+    """The frame around the haystack, which stands where {context} does, with the answer prefix filled in."""
+    return brief.prompter.frame(fill(template, context=CONTEXT, **fields), fill(answer_prefix, **fields))
 
 
 def redrawn(brief: Brief, index: int, draw: Callable[[int], Sample]) -> Sample:
@@ -94,8 +95,3 @@ def redrawn(brief: Brief, index: int, draw: Callable[[int], Sample]) -> Sample:
         except CannotBuild as error:
             reason = error
     raise reason
-
-
-def wording_digest(entry: dict[str, Any]) -> str:
-    """sha256 over the strings of a wording."""
-    return digest(entry)

@@ -79,6 +79,6 @@ def run(
         system=system,
     )
     summary = runner.run(config, live.view(), out, fresh)
-    print(table.FORMATS[format.value](summary))
+    print(table.FORMATS[format.value](summary).rstrip("\n"))
     if any(c["n_failed"] for c in summary["cells"]):
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from lcbench.benchmarks.base import Brief, Cell, frame, redrawn
+from lcbench.benchmarks.base import Brief, Cell, frame, literal, redrawn
 from lcbench.data import words
 from lcbench.errors import CannotBuild
 from lcbench.prompting import Context
@@ -52,8 +52,8 @@ def open_cell(brief: Brief) -> Cell:
         shot = example(brief, rng, size, shot_repeats)
         drawn = rng.sample(vocabulary, len(vocabulary))
         common, uncommon = drawn[: p["num_cw"]], drawn[p["num_cw"] :]
-        template = shot.replace("{", "{{").replace("}", "}}") + brief.wording.template
-        around, prefix = frame(brief, template, brief.wording.answer_prefix)
+        template = literal(shot) + brief.wording.template
+        around = frame(brief, template, brief.wording.answer_prefix)
         places = rng.getrandbits(64)
 
         def build(n: int) -> Context:
@@ -67,16 +67,7 @@ def open_cell(brief: Brief) -> Cell:
 
         most = len(uncommon)
         context = fitter.fit(around, build, least=1, most=most, per_unit=6.0 * repeats[1])
-        sample = fitter.sample(
-            id=brief.sample_id(index),
-            task=brief.task.name,
-            index=index,
-            frame=around,
-            context=context,
-            answer_prefix=prefix,
-            references=common,
-            context_id=brief.sample_id(index),
-        )
+        sample = fitter.sample(index, around, context, common)
         used = sample.prompt_tokens + sample.max_new_tokens
         if len(context.pieces) == p["num_cw"] * repeats[0] + most * repeats[1] and used < 0.95 * brief.length:
             raise CannotBuild(

@@ -71,18 +71,17 @@ class Prose:
     name: str
     sha256: str
 
-    def upto(self, size: int) -> tuple[list[str], np.ndarray | None, np.ndarray]:
-        """The first `size` words, repeated from the beginning where the text is shorter (as RULER repeats its
-        essays).
-        """
-        times = -(-size // len(self.pieces))
-        if times <= 1:
-            counts = None if self.counts is None else self.counts[:size]
-            return self.pieces[:size], counts, self.starts[self.starts < size]
-        offsets = np.arange(times)[:, None] * len(self.pieces)
-        starts = (self.starts[None, :] + offsets).ravel()
-        counts = None if self.counts is None else np.tile(self.counts, times)[:size]
-        return (self.pieces * times)[:size], counts, starts[starts < size]
+    def upto(self, n: int) -> tuple[list[str], np.ndarray | None]:
+        """The first n words and their tokens; a text that is shorter begins again, as RULER repeats its essays."""
+        times = -(-n // len(self.pieces))
+        counts = None if self.counts is None else np.tile(self.counts, times)[:n]
+        return (self.pieces * times)[:n], counts
+
+    def starts_upto(self, n: int) -> np.ndarray:
+        """Where sentences begin among the first n words."""
+        times = -(-n // len(self.pieces))
+        starts = (self.starts + np.arange(times)[:, None] * len(self.pieces)).ravel()
+        return starts[starts < n]
 
 
 def prose(prompter: Prompter, prompt: str, length: int) -> Prose:

@@ -46,7 +46,7 @@ def open_cell(brief: Brief) -> Cell:
     p = brief.task.params
     alpha, size = float(p["alpha"]), max(5, (brief.length - brief.max_new_tokens) // TOKENS_PER_WORD)
     fitter = brief.fitter()
-    around, prefix = frame(brief, brief.wording.template, brief.wording.answer_prefix)
+    around = frame(brief, brief.wording.template, brief.wording.answer_prefix)
     steps = decided(brief.length, alpha)
 
     def make(index: int, seed: int) -> Sample:
@@ -74,15 +74,6 @@ def open_cell(brief: Brief) -> Cell:
         context = fitter.fit(around, build, least=0, most=len(steps) - 1, per_unit=mean)
         if not context.pieces:
             raise CannotBuild(f"{brief.length} tokens hold no word that is asked for")
-        return fitter.sample(
-            id=brief.sample_id(index),
-            task=brief.task.name,
-            index=index,
-            frame=around,
-            context=context,
-            answer_prefix=prefix,
-            references=vocabulary[1:4],
-            context_id=brief.sample_id(index),
-        )
+        return fitter.sample(index, around, context, vocabulary[1:4])
 
     return Cell(lambda index: redrawn(brief, index, lambda seed: make(index, seed)))
