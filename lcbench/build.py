@@ -10,9 +10,10 @@ from lcbench import models
 from lcbench.catalog import Selected
 from lcbench.errors import CannotBuild, LcbenchError, UsageError
 from lcbench.lengths import show_length
-from lcbench.plan import open_cell, prompter_of, selection
+from lcbench.plan import context_length, open_cell, prompter_of, selection
 from lcbench.prompting import Prompter, sample_json
 from lcbench.schema import PromptSource, RunConfig
+from lcbench.store import disk_full
 
 
 def build_samples(config: RunConfig, out: Path) -> Iterator[str]:
@@ -21,11 +22,16 @@ def build_samples(config: RunConfig, out: Path) -> Iterator[str]:
     The file appears whole or not at all. Raises LcbenchError as `make_plan` does; a length above the model's context
     is built, with a warning.
     """
+    if not config.tasks or not config.lengths:
+        raise UsageError(
+            "Which tasks, at which lengths?", hint="lcbench tasks build ruler --lengths 4k -o samples.jsonl"
+        )
     chosen, lengths, samples, prompt = selection(config)
     model = models.resolve(config.model, config.model_args, tokenizer_only=True)
+    context = context_length(model, config)
     for length in lengths:
-        if model.context_length is not None and length > model.context_length:
-            yield f"warning: {show_length(length)} is above the context of {model.name}, {model.context_length} tokens"
+        if context is not None and length > context:
+            yield f"warning: {show_length(length)} is above the context of {model.name}, {context} tokens"
     prompter = prompter_of(model, config)
     if not out.parent.is_dir():
         raise UsageError(f"No folder {out.parent} to write {out.name} in.")
@@ -33,7 +39,7 @@ def build_samples(config: RunConfig, out: Path) -> Iterator[str]:
         raise UsageError(f"{out} is a folder.", hint=f"-o {out / 'samples.jsonl'}")
     partial = out.with_name(f".{out.name}.tmp")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with disk_full(out), partial.open("w", encoding="utf-8") as file:
             written = yield from _write(file, chosen, lengths, samples, prompter, config, prompt)
         if written == 0:
             raise UsageError("No sample of this length can be built.", hint="longer --lengths")

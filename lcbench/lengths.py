@@ -18,6 +18,11 @@ def parse_length(text: str | int) -> int:
     return int(match[1]) * _UNITS[match[2].lower()]
 
 
+def parse_lengths(text: str) -> tuple[int, ...]:
+    """`4k,8k` -> (4096, 8192); nothing for an empty text."""
+    return tuple(parse_length(part) for part in text.split(",") if text)
+
+
 def show_length(tokens: int | None) -> str:
     """4096 -> `4k`, 1048576 -> `1M`, 1000 -> `1000`; a task without a length shows `-`."""
     if tokens is None:

@@ -60,19 +60,6 @@ class Plan:
         return [c for c in self.cells if c.cell is not None]
 
 
-def split_attention(text: str) -> list[str]:
-    """`softmax,lucid:impl=reference,layers=full` -> two specs: a part with = and no colon belongs to the one before
-    it.
-    """
-    specs: list[str] = []
-    for part in text.split(","):
-        if specs and "=" in part.split(":")[0]:
-            specs[-1] += "," + part
-        else:
-            specs.append(part)
-    return specs
-
-
 def prompter_of(model: Model, config: RunConfig) -> Prompter:
     """The tokenizer and chat template of a run."""
     args = {
@@ -150,7 +137,7 @@ def _check_names(config: RunConfig) -> None:
 
 
 def _check_context(model: Model, config: RunConfig, lengths: Sequence[int]) -> None:
-    context = _context_length(model, config)
+    context = context_length(model, config)
     if context is None or max(lengths) <= context:
         return
     above = [show_length(x) for x in lengths if x > context]
@@ -161,7 +148,7 @@ def _check_context(model: Model, config: RunConfig, lengths: Sequence[int]) -> N
     )
 
 
-def _context_length(model: Model, config: RunConfig) -> int | None:
+def context_length(model: Model, config: RunConfig) -> int | None:
     """The model's context in tokens, after the rotary scaling asked for. Raises UsageError where that cannot be
     read.
     """

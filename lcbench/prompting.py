@@ -197,7 +197,7 @@ class Fitter:
     def _sum(self, frame: Frame, context: Context) -> int:
         """The sum of the pieces plus the frame, which is encoded with the few pieces at both ends."""
         assert context.counts is not None
-        ends = 6
+        ends = 2
         if len(context.pieces) <= 2 * ends:
             return self.prompter.count(_text(frame, context.pieces))
         short = context.pieces[:ends] + context.pieces[-ends:]

@@ -104,6 +104,7 @@ class Record:
     batch: str
     sample_id: str
     index: int
+    prompt: str
     prompt_tokens: int
     new_tokens: int
     completion: str | None

@@ -176,6 +176,7 @@ def record(
         batch=batch.id,
         sample_id=sample.id,
         index=sample.index,
+        prompt=plan.prompt,
         prompt_tokens=sample.prompt_tokens,
         new_tokens=len(completion.ids),
         completion=None if completion.error else completion.text,

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lcbench.errors import UsageError
+
 PromptSource = Literal["official", "builtin"]
 
 
@@ -89,3 +91,24 @@ class RunConfig(Strict):
     seed: int = 0
     chat_template: str | None = None
     system: str | None = None
+
+
+def names(flag: str, text: str) -> tuple[str, ...]:
+    """`a,b` -> (a, b). Raises UsageError where commas stand for nothing."""
+    found = tuple(name for name in text.split(",") if name)
+    if text and not found:
+        raise UsageError(f"{flag} {text} names nothing.")
+    return found
+
+
+def split_attention(text: str) -> tuple[str, ...]:
+    """`softmax,lucid:impl=reference,layers=full` -> two: a part with = and no colon before it belongs to the one
+    before.
+    """
+    specs: list[str] = []
+    for part in names("--attn", text):
+        if specs and "=" in part.split(":")[0]:
+            specs[-1] += "," + part
+        else:
+            specs.append(part)
+    return tuple(specs)

@@ -35,8 +35,7 @@ class RunFolder:
 
     def load(self) -> None:
         """Read what is there, and cut off what is not a whole batch."""
-        splits = self.path / "splits.json"
-        self.splits = json.loads(splits.read_text()) if splits.exists() else {}
+        self.splits = self.read("splits.json") or {}
         samples = self.path / "samples.jsonl"
         if not samples.exists():
             return
@@ -52,7 +51,7 @@ class RunFolder:
         """
         rows = [asdict(r) for r in records]
         data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-        with _disk_full(self.path), (self.path / "samples.jsonl").open("ab") as file:
+        with disk_full(self.path), (self.path / "samples.jsonl").open("ab") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -66,7 +65,7 @@ class RunFolder:
     def write(self, name: str, content: Any) -> None:
         """Replace a JSON file as a whole: a reader sees the old one or the new one."""
         temporary = self.path / f".{name}.tmp"
-        with _disk_full(self.path), temporary.open("w", encoding="utf-8") as file:
+        with disk_full(self.path), temporary.open("w", encoding="utf-8") as file:
             json.dump(content, file, indent=1, ensure_ascii=False)
             file.write("\n")
             file.flush()
@@ -76,7 +75,7 @@ class RunFolder:
     def read(self, name: str) -> Any:
         """A JSON file of the folder, None where it is not there."""
         path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return _parse(path.read_text(encoding="utf-8"), str(path)) if path.exists() else None
 
 
 def _whole_batches(file: IO[bytes]) -> Iterator[tuple[list[dict[str, Any]], int]]:
@@ -87,20 +86,28 @@ def _whole_batches(file: IO[bytes]) -> Iterator[tuple[list[dict[str, Any]], int]
         end += len(line)
         if not line.endswith(b"\n"):
             return
-        batch.append(json.loads(line))
+        batch.append(_parse(line, file.name))
         if len(batch) == batch[0]["cost"]["size"]:
             yield batch, end
             batch = []
 
 
+def _parse(text: str | bytes, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{where} is damaged: {error}.", hint="--fresh to start this run over") from error
+
+
 @contextlib.contextmanager
-def _disk_full(path: Path) -> Iterator[None]:
+def disk_full(path: Path) -> Iterator[None]:
+    """Tell a full disk in our own words, whatever is being written to `path`."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        hint = "free some space and run the same command again: finished batches are kept"
+        hint = "free some space and run the same command again: nothing that is finished is lost"
         raise UsageError(f"No space left on the disk of {path}.", hint=hint) from error
 
 

@@ -93,4 +93,7 @@ def notes(plan: Plan) -> list[str]:
         told.append(f"max_new_tokens is {plan.config.max_new_tokens} in every cell, instead of each task's own.")
     if plan.prompt == "builtin":
         told.append("Prompts are lcbench's own wording (builtin): not comparable with published scores.")
+    else:
+        sources = dict.fromkeys(c.wording.source for c in plan.runnable)
+        told.append(f"Prompts are the benchmark's own (official): {', '.join(sources)}.")
     return told

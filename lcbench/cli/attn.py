@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from lcbench.attention import COMMON_ARGUMENTS, find, names
+from lcbench.cli.options import ListFormat
 
 app = typer.Typer(help="Attention mechanisms.", no_args_is_help=True)
-
-
-class Format(StrEnum):
-    table = "table"
-    json = "json"
 
 
 @app.callback()
@@ -25,14 +20,14 @@ def attn() -> None:
 
 @app.command("list")
 def list_mechanisms(
-    format: Annotated[Format, typer.Option(help="table for people, json for programs.")] = Format.table,
+    format: Annotated[ListFormat, typer.Option(help="table for people, json for programs.")] = ListFormat.table,
 ) -> None:
     """Every mechanism: what it is, its state and cost, and which implementations run on this machine."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     mechanisms = [describe(name, device) for name in names()]
-    if format is Format.json:
+    if format is ListFormat.json:
         typer.echo(json.dumps({"device": device, "mechanisms": mechanisms}, indent=2))
         return
     for mechanism in mechanisms:

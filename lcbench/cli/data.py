@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from lcbench.cli.options import ListFormat
 
 if TYPE_CHECKING:
     from lcbench.data.sources import Status
@@ -15,20 +16,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Texts and data of the benchmarks: list, pull, verify.", no_args_is_help=True)
 
 
-class Format(StrEnum):
-    table = "table"
-    json = "json"
-
-
 @app.command("list")
 def list_data(
-    output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+    output: Annotated[ListFormat, typer.Option("--format", help="How to print.")] = ListFormat.table,
 ) -> None:
     """List what the benchmarks read, whether it is here, its licence and size."""
     from lcbench.data import sources
 
     statuses = sources.describe()
-    if output is Format.json:
+    if output is ListFormat.json:
         typer.echo(json.dumps([dataclasses.asdict(status) for status in statuses], indent=2))
         return
     rows = [["name", "state", "size", "licence", "revision", "for"]]

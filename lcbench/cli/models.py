@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from lcbench.cli.options import ListFormat
 
 if TYPE_CHECKING:
     from lcbench.models.spec import ModelSpec
@@ -14,20 +15,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Find and fetch models.", no_args_is_help=True)
 
 
-class Format(StrEnum):
-    table = "table"
-    json = "json"
-
-
 @app.command("list")
 def list_models(
-    output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+    output: Annotated[ListFormat, typer.Option("--format", help="How to print.")] = ListFormat.table,
 ) -> None:
     """List the aliases that --model knows, and which of them are on this machine."""
     from lcbench.models import aliases
 
     rows = [_row(name, spec) for name, spec in sorted(aliases().items())]
-    if output is Format.json:
+    if output is ListFormat.json:
         typer.echo(json.dumps(rows, indent=2))
         return
     columns = {"model": "name", "source": "source", "licence": "licence", "size": "size_bytes"}

@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-
-class Prompt(StrEnum):
-    official = "official"
-    builtin = "builtin"
+from lcbench.cli.options import Prompt
 
 
 class Format(StrEnum):
@@ -53,20 +50,17 @@ def run(
     format: Annotated[Format, typer.Option(help="What is printed in the end.")] = Format.table,
 ) -> None:
     """Score a model on tasks under one or more attention mechanisms, on the same samples; the same command resumes."""
-    from lcbench import runner
-    from lcbench.lengths import parse_length
+    from lcbench.lengths import parse_lengths
     from lcbench.models import parse_model_args
-    from lcbench.plan import split_attention
-    from lcbench.report import live, table
-    from lcbench.schema import RunConfig
+    from lcbench.schema import RunConfig, names, split_attention
 
     config = RunConfig(
         model=model,
         model_args=parse_model_args(model_args),
-        attn=tuple(split_attention(attn)) if attn else (),
-        tasks=tuple(t for t in tasks.split(",") if t),
+        attn=split_attention(attn),
+        tasks=names("--tasks", tasks),
         suite=suite,
-        lengths=tuple(parse_length(x) for x in lengths.split(",") if x),
+        lengths=parse_lengths(lengths),
         samples=samples,
         prompt=prompt.value if prompt else None,
         max_new_tokens=max_new_tokens,
@@ -78,6 +72,10 @@ def run(
         chat_template=chat_template,
         system=system,
     )
+    # what is written wrong has been refused by now, before torch is imported
+    from lcbench import runner
+    from lcbench.report import live, table
+
     summary = runner.run(config, live.view(), out, fresh)
     print(table.FORMATS[format.value](summary).rstrip("\n"))
     if any(c["n_failed"] for c in summary["cells"]):

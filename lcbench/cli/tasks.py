@@ -9,18 +9,18 @@ from typing import Annotated
 
 import typer
 
-from lcbench.cli.run import Prompt
+from lcbench.cli.options import ListFormat, Prompt
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
-def list_(format: Annotated[str, typer.Option(help="table or json.")] = "table") -> None:
+def list_(format: Annotated[ListFormat, typer.Option(help="table or json.")] = ListFormat.table) -> None:
     """Every task and suite."""
     from lcbench import catalog
 
     found = list(catalog.tasks().values())
-    if format == "json":
+    if format is ListFormat.json:
         rows = [
             {"name": t.name, "aliases": list(t.aliases), "version": t.version, "description": t.description}
             for t in found
@@ -51,15 +51,15 @@ def build(
 ) -> None:
     """Write finished samples of exact lengths; needs the tokenizer only."""
     from lcbench.build import build_samples
-    from lcbench.lengths import parse_length
+    from lcbench.lengths import parse_lengths
     from lcbench.models import parse_model_args
-    from lcbench.schema import RunConfig
+    from lcbench.schema import RunConfig, names
 
     config = RunConfig(
         model=model,
         model_args=parse_model_args(model_args),
-        tasks=tuple(t for t in tasks.split(",") if t),
-        lengths=tuple(parse_length(x) for x in lengths.split(",") if x),
+        tasks=names("TASKS", tasks),
+        lengths=parse_lengths(lengths),
         samples=samples,
         prompt=prompt.value,
         max_new_tokens=max_new_tokens,

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from lcbench.attention.base import Choice, LayerState, Mechanism
@@ -59,12 +60,15 @@ UNDERSTOOD = {
 
 
 def choose_device(device: str) -> Choice:
-    """The device and why. Raises UsageError where CUDA is named and absent."""
+    """The device and why. Raises UsageError for an unknown name, and where CUDA is named and absent."""
     if device == "auto":
         if torch.cuda.is_available():
             return Choice("cuda", f"a CUDA device is there: {torch.cuda.get_device_name()}")
         return Choice("cpu", "torch sees no CUDA device")
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, index = device.partition(":")
+    if kind not in CHUNK_TOKENS or (index and not index.isdigit()):
+        raise UsageError(f"No device is called {device}. Known: auto, cpu, cuda, cuda:N.", hint="--device auto")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"Device {device} was asked for, and torch sees no CUDA device.", hint="--device cpu")
     return Choice(device, "asked for")
 
@@ -490,9 +494,14 @@ class TransformersEngine:
         if "quantization" in asked:
             quantized["quantization_config"] = quantization_config(asked["quantization"], DTYPES[what.impl])
             quantized["device_map"] = {"": where.impl}
-        model = AutoModelForCausalLM.from_pretrained(
-            path, config=config, dtype=DTYPES[what.impl], attn_implementation=IMPLEMENTATION, **quantized, **shared
-        )
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                path, config=config, dtype=DTYPES[what.impl], attn_implementation=IMPLEMENTATION, **quantized, **shared
+            )
+        except SafetensorError as error:
+            raise UsageError(
+                f"The weights in {path} cannot be read: {error}.", hint="pull or copy them again"
+            ) from error
         if not quantized:
             model.to(where.impl)
         tokenizer = AutoTokenizer.from_pretrained(path, **shared)

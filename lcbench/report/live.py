@@ -17,7 +17,8 @@ class Lines:
     """One plain line a finished cell."""
 
     def __init__(self) -> None:
-        self.scores: dict[tuple[str, str], list[float]] = {}
+        self.scores: dict[str, list[float]] = {}  # of batches that are recorded, by cell
+        self.pending: dict[str, list[float]] = {}  # of a batch at work: lost where it does not fit and is split
 
     def start(self, path: Path, plan: Plan, done: int) -> None:
         asked = sum(c.n for c in plan.runnable) * len(plan.attention)
@@ -27,10 +28,11 @@ class Lines:
         print(text, file=sys.stderr, flush=True)
 
     def sample(self, batch: Batch, sample: Sample, score: float) -> None:
-        self.scores.setdefault((str(batch.spec), batch.cell.id), []).append(score)
+        self.pending.setdefault(batch.id, []).append(score)
 
     def recorded(self, batch: Batch) -> None:
-        scores = self.scores.get((str(batch.spec), batch.cell.id))
+        scores = self.scores.setdefault(f"{batch.spec}|{batch.cell.id}", [])
+        scores += self.pending.pop(batch.id, [])
         if batch.last == batch.cell.n and scores:
             where = f"{batch.spec}  {batch.cell.task.name}  {show_length(batch.cell.length)}"
             self.say(f"{where}  {100 * sum(scores) / len(scores):.1f} over {len(scores)} samples")
@@ -67,8 +69,9 @@ class Bar(Lines):
 
     def sample(self, batch: Batch, sample: Sample, score: float) -> None:
         super().sample(batch, sample, score)
-        scores = self.scores[(str(batch.spec), batch.cell.id)]
-        running = f"{batch.spec} {sample.task} {show_length(sample.length)}  {100 * sum(scores) / len(scores):.1f}"
+        scores = self.scores.get(f"{batch.spec}|{batch.cell.id}", []) + self.pending[batch.id]
+        where = f"{batch.spec} {sample.task} {show_length(sample.length)}"
+        running = f"{where}  {100 * sum(scores) / len(scores):.1f}"
         self.progress.update(self.bar, advance=batch.cell.length, description=running)
 
     def close(self) -> None:

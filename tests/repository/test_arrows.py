@@ -41,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
         "attention",
         "scoring",
     },
-    "build": {"plan", "schema", "catalog", "models", "prompting"},
+    "build": {"plan", "store", "schema", "catalog", "models", "prompting"},
     "summary": {"plan", "attention", "store", "stats"},
     "identity": {"plan", "engines"},
     "runner": {

@@ -23,8 +23,9 @@ class Distractors:
     """
 
     def __init__(self, brief: Brief, keys: list[str], values: list[str], asked: int):
-        self.type_v, self.keys, self.values = brief.task.params["values"], keys, values
-        lines = [needle(self.type_v, k, v) for k, v in zip(keys, values, strict=True)]
+        lines = [needle(brief.task.params["values"], k, v) for k, v in zip(keys, values, strict=True)]
+        self.key_halves = [fixed + key for fixed, key, _ in lines]
+        self.value_halves = [value + "\n" for _, _, value in lines]
         self.counts = brief.prompter.measure([(a, b, c + "\n") for a, b, c in lines])
         if self.counts is not None and (self.counts[:, 0] != self.counts[0, 0]).any():
             self.counts = None
@@ -33,8 +34,7 @@ class Distractors:
 
     def haystack(self, keys: list[int], values: list[int]) -> Haystack:
         """The needles of these keys and values, in this order."""
-        pairs = zip(keys, values, strict=True)
-        lines = ["".join(needle(self.type_v, self.keys[k], self.values[v])) + "\n" for k, v in pairs]
+        lines = [self.key_halves[k] + self.value_halves[v] for k, v in zip(keys, values, strict=True)]
         if self.counts is None:
             return Haystack(lambda n: (lines[:n], None), anywhere, LINE, len(lines))
         counts = self.counts[0, 0] + self.counts[keys, 1] + self.counts[values, 2]

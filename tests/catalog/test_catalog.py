@@ -1,0 +1,150 @@
+"""Tasks and suites by name, alias, group and glob; a user's files before ours; and what is wrong with a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lcbench import catalog
+from lcbench.benchmarks import BUILDERS
+from lcbench.benchmarks.wording import wording
+from lcbench.errors import UsageError
+from lcbench.lengths import parse_length, show_length
+from lcbench.schema import Suite, Task
+from lcbench.scoring import SCORERS
+
+NEEDLES = [f"ruler/niah_{n}" for n in ("multikey_1", "multikey_2", "multikey_3", "multiquery", "multivalue")]
+TASK = """\
+name: {name}
+version: 7
+benchmark: ruler.niah
+description: Mine.
+source: mine
+prompts: {{texts: ruler, key: niah}}
+score: ruler.match_all
+generate: {{max_new_tokens: 16}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for variable in ("LCBENCH_TASKS", "LCBENCH_SUITES"):
+        monkeypatch.delenv(variable, raising=False)
+    for found in (catalog.tasks, catalog.suites):
+        found.cache_clear()
+    yield
+    for found in (catalog.tasks, catalog.suites):
+        found.cache_clear()
+
+
+def names(*asked: str) -> list[str]:
+    return [s.task.name for s in catalog.select(asked)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "named"),
+    [
+        ("ruler/vt", ["ruler/vt"], True),
+        ("vt", ["ruler/vt"], True),
+        ("qa_1", ["ruler/qa_squad"], True),
+        ("ruler/qa_1", ["ruler/qa_squad"], True),
+        ("niah_multi*", NEEDLES, False),
+        ("ruler/niah_multi*", NEEDLES, False),
+        ("niah_multikey_[12]", NEEDLES[:2], False),
+        ("qa_?", ["ruler/qa_hotpot", "ruler/qa_squad"], False),
+    ],
+)
+def test_select(asked: str, found: list[str], named: bool) -> None:
+    chosen = catalog.select([asked])
+    assert [(s.task.name, s.named) for s in chosen] == [(n, named) for n in found]
+
+
+def test_a_group_is_all_of_its_tasks() -> None:
+    assert len(names("ruler")) == 13
+    assert names("ruler") == sorted(names("ruler"))
+
+
+def test_tasks_come_once_in_the_order_asked_for() -> None:
+    assert names("vt", "fwe", "ruler/vt", "cwe") == ["ruler/vt", "ruler/fwe", "ruler/cwe"]
+    chosen = {s.task.name: s.named for s in catalog.select(["niah_multi*", "niah_multivalue"])}
+    assert [n for n, named in chosen.items() if named] == ["ruler/niah_multivalue"]
+
+
+@pytest.mark.parametrize("asked", ["", "nosuch", "nosuch*", "VT", "ruler/"])
+def test_a_name_that_matches_nothing(asked: str) -> None:
+    with pytest.raises(UsageError, match="Unknown task"):
+        catalog.select([asked])
+
+
+def test_a_users_task_hides_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a/deep").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a/deep/vt.yaml").write_text(TASK.format(name="ruler/vt"))
+    (tmp_path / "b/vt.yaml").write_text(TASK.format(name="ruler/vt").replace("version: 7", "version: 8"))
+    (tmp_path / "b/new.yaml").write_text(TASK.format(name="mine/new"))
+    (tmp_path / "b/_builtin.yaml").write_text("anything: [")
+    monkeypatch.setenv("LCBENCH_TASKS", f"{tmp_path}/a:{tmp_path}/b")
+    assert catalog.tasks()["ruler/vt"].version == 7
+    assert names("new", "mine", "vt") == ["mine/new", "ruler/vt"]
+    assert len(catalog.tasks()) == 14
+
+
+def test_a_task_file_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(TASK.format(name="mine/new"))
+    [chosen] = catalog.select([str(tmp_path / "mine.yaml")])
+    assert (chosen.task.name, chosen.named) == ("mine/new", True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("score:", "scores:", r":7: unknown key 'scores'; did you mean score"),
+        ("max_new_tokens", "max_tokens", r":8: unknown key 'generate.max_tokens'; did you mean max_new_tokens\?"),
+        ("texts: ruler", "text: ruler", r":6: unknown key 'prompts.text'; did you mean texts\?"),
+        ("version: 7", "version: 0", r":2: key 'version': input should be greater than or equal to 1"),
+        ("version: 7", "version: x", r":2: key 'version': input should be a valid integer"),
+        ("name: mine/new\n", "", r":1: key 'name': field required"),
+        ("generate: {max_new_tokens: 16}\n", "generate: {}\n", r":8: key 'generate.max_new_tokens': field required"),
+        ("{max_new_tokens: 16}\n", "\n  max_new_tokens: 1\n  stop: [a, 3]\n", r":10: key 'generate.stop.1'"),
+        ("source: mine", "source: {", r"not YAML"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_task_file(tmp_path: Path, old: str, new: str, said: str) -> None:
+    file = tmp_path / "mine.yaml"
+    text = TASK.format(name="mine/new")
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(UsageError, match=said) as told:
+        catalog.load(file, Task)
+    assert told.value.message.startswith(str(file))
+
+
+@pytest.mark.parametrize("text", ["", "just text", "- a\n- list", "42"])
+def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"mine\.yaml"):
+        catalog.load(tmp_path / "mine.yaml", Task)
+
+
+def test_a_suite_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "quick.yaml").write_text("{name: quick, description: Mine., tasks: [vt], lengths: [1k], samples: 3}")
+    monkeypatch.setenv("LCBENCH_SUITES", str(tmp_path))
+    assert catalog.suite("quick") == Suite(name="quick", description="Mine.", tasks=("vt",), lengths=("1k",), samples=3)
+    with pytest.raises(UsageError, match="Unknown suite 'rulr'; did you mean ruler"):
+        catalog.suite("rulr")
+
+
+@pytest.mark.parametrize("task", catalog.tasks().values(), ids=lambda t: t.name)
+def test_every_shipped_task_names_parts_that_there_are(task: Task) -> None:
+    assert task.benchmark in BUILDERS
+    assert task.score in SCORERS
+    assert wording(task, "builtin").template
+    assert "{context}" in wording(task, "builtin").template
+
+
+@pytest.mark.parametrize("suite", catalog.suites().values(), ids=lambda s: s.name)
+def test_every_shipped_suite_can_be_selected(suite: Suite) -> None:
+    assert catalog.select(suite.tasks, named=False)
+    assert all(show_length(parse_length(x)) == x for x in suite.lengths)
