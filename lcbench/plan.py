@@ -124,7 +124,7 @@ def make_plan(config: RunConfig) -> Plan:
 
 
 def _check_names(config: RunConfig) -> None:
-    from lcbench.engines.transformers import choose_device, choose_dtype
+    from lcbench.engines.loading import choose_device, choose_dtype
     from lcbench.strategies import STRATEGIES
 
     for flag, name, known in (
@@ -156,7 +156,7 @@ def context_length(model: Model, config: RunConfig) -> int | None:
         return model.context_length
     from transformers import AutoConfig
 
-    from lcbench.engines.transformers import scale_rotary
+    from lcbench.engines.loading import scale_rotary
 
     scaled = AutoConfig.for_model(**model.config).get_text_config(decoder=True)
     scale_rotary(scaled, config.model_args["rope_scaling"])
@@ -164,7 +164,7 @@ def context_length(model: Model, config: RunConfig) -> int | None:
 
 
 def _check_attention(model: Model, specs: Sequence[AttentionSpec]) -> None:
-    from lcbench.engines.transformers import check_layers
+    from lcbench.engines.loading import check_layers
 
     for spec in specs:
         check_layers(model.config, windows_of(spec), spec.layers)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lcbench.attention import AttentionSpec, parse, resolve
-from lcbench.engines.transformers import MODEL_ARGS, TransformersEngine
+from lcbench.engines.loading import MODEL_ARGS
+from lcbench.engines.transformers import TransformersEngine
 from lcbench.errors import EngineOutOfMemory, LcbenchError, UsageError
 from lcbench.identity import default_folder, identity, surroundings
 from lcbench.plan import Plan, PlannedCell, make_plan

@@ -10,8 +10,6 @@ caches are not used.
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -25,17 +23,22 @@ from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, A
 
 from lcbench.attention.base import Choice, LayerState, Mechanism
 from lcbench.engines.base import Generation
-from lcbench.errors import EngineOutOfMemory, MissingError, UsageError
-from lcbench.records import BatchCost, Completion, Request, Sampling
-from lcbench.seeds import seed_of
+from lcbench.engines.loading import (
+    CHUNK_TOKENS,
+    DTYPES,
+    MODEL_ARGS,
+    check_layers,
+    choose_device,
+    choose_dtype,
+    layer_windows,
+    quantization_config,
+    scale_rotary,
+)
+from lcbench.engines.sampling import Row, choose
+from lcbench.errors import EngineOutOfMemory, UsageError
+from lcbench.records import BatchCost, Completion, Request
 
 IMPLEMENTATION = "lcbench"
-DTYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64)
-}
-SHORT_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp64": "float64"}
-MODEL_ARGS = ("quantization", "rope_scaling")
-CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}
 CPU_BATCH_TOKENS = 32768
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory", "CUDA error: out of memory")
 
@@ -54,130 +57,6 @@ UNDERSTOOD = {
     "output_hidden_states",
     "return_dict",
 }
-
-
-# ------------------------------------------------------------------------------------------------------------ loading
-
-
-def choose_device(device: str) -> Choice:
-    """The device and why. Raises UsageError for an unknown name, and where CUDA is named and absent."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return Choice("cuda", f"a CUDA device is there: {torch.cuda.get_device_name()}")
-        return Choice("cpu", "torch sees no CUDA device")
-    kind, _, index = device.partition(":")
-    if kind not in CHUNK_TOKENS or (index and not index.isdigit()):
-        raise UsageError(f"No device is called {device}. Known: auto, cpu, cuda, cuda:N.", hint="--device auto")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"Device {device} was asked for, and torch sees no CUDA device.", hint="--device cpu")
-    return Choice(device, "asked for")
-
-
-def choose_dtype(dtype: str, device: str, stored: torch.dtype | None) -> Choice:
-    """The name of the dtype, "bfloat16" and so on, and why. dtype: auto, such a name or its short form, as "bf16".
-
-    `stored` is what the checkpoint's config names. Raises UsageError for an unknown name.
-    """
-    if dtype != "auto":
-        name = SHORT_DTYPES.get(dtype, dtype)
-        if name not in DTYPES:
-            raise UsageError(
-                f"No dtype is called {dtype}. Known: auto, {', '.join(SHORT_DTYPES)}.", hint="--dtype auto"
-            )
-        return Choice(name, "asked for")
-    if not device.startswith("cuda"):
-        return Choice("float32", "on a CPU it decodes faster than half precision, and exactly")
-    for name in ("bfloat16", "float16"):
-        if stored == DTYPES[name]:
-            return Choice(name, "the checkpoint's own")
-    return Choice("bfloat16", f"on CUDA, for a checkpoint stored in {str(stored).removeprefix('torch.')}")
-
-
-def scale_rotary(config: Any, written: str) -> None:
-    """Set rotary scaling on a text config: a JSON object of transformers' rope parameters, or TYPE:FACTOR.
-
-    TYPE is linear or yarn; as JSON also llama3. Where layer types have rotary parameters of their own, those of the
-    full-attention layers change. The context of the config grows to factor x the original one. Raises UsageError.
-    """
-    hint = "--model-args rope_scaling=yarn:4"
-    kind, _, factor = written.partition(":")
-    as_json = written.startswith("{")
-    try:
-        scaling = json.loads(written) if as_json else {"rope_type": kind, "factor": float(factor)}
-    except ValueError as error:
-        raise UsageError(f"rope_scaling={written} is neither a JSON object nor TYPE:FACTOR.", hint=hint) from error
-    if scaling.get("rope_type") not in ("linear", "yarn", *(["llama3"] if as_json else [])):
-        raise UsageError(f"rope_scaling={written}: rope_type is linear or yarn, or as JSON llama3.", hint=hint)
-    rotary = getattr(config, "rope_parameters", None)
-    if not rotary:
-        raise UsageError(f"rope_scaling={written}: this {config.model_type} model has no rotary embedding.")
-    current = rotary.get("full_attention", rotary)
-    original = current.get("original_max_position_embeddings") or config.max_position_embeddings
-    scaling = {"original_max_position_embeddings": original, "rope_theta": current["rope_theta"]} | scaling
-    if "factor" in scaling:
-        config.max_position_embeddings = int(scaling["factor"] * scaling["original_max_position_embeddings"])
-    config.rope_parameters = rotary | {"full_attention": scaling} if "full_attention" in rotary else scaling
-
-
-def quantization_config(name: str, dtype: torch.dtype) -> Any:
-    """transformers' config for "bnb-4bit" or "bnb-8bit".
-
-    Raises UsageError on another name, MissingError without the package bitsandbytes.
-    """
-    if name not in ("bnb-4bit", "bnb-8bit"):
-        raise UsageError(f"No quantization is called {name}. Known: bnb-4bit, bnb-8bit.")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise MissingError(
-            f"quantization={name} needs the package bitsandbytes.", hint="pip install bitsandbytes accelerate"
-        )
-    if name == "bnb-8bit":
-        return transformers.BitsAndBytesConfig(load_in_8bit=True)
-    return transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
-
-
-def layer_windows(config: dict[str, Any]) -> list[int | None]:
-    """The sliding window of each decoder layer in tokens, None for full attention, from the content of config.json.
-
-    Raises UsageError where a layer is neither (linear, chunked, recurrent ..).
-    """
-    try:
-        text = AutoConfig.for_model(**config).get_text_config(decoder=True)
-    except ValueError:  # a model type that transformers does not know: its config says all there is to know
-        text = transformers.PretrainedConfig(**config.get("text_config", config))
-    window = getattr(text, "sliding_window", None)
-    default = "full_attention" if window is None else "sliding_attention"
-    kinds = getattr(text, "layer_types", None) or [default] * text.num_hidden_layers
-    unknown = {kind: index for index, kind in reversed(list(enumerate(kinds)))}
-    unknown = {kind: index for kind, index in unknown.items() if kind not in ("full_attention", "sliding_attention")}
-    if unknown:
-        told = ", ".join(f"{kind} (layer {index})" for kind, index in unknown.items())
-        raise UsageError(f"This {text.model_type} model has layers that are not softmax attention: {told}.")
-    return [window if kind == "sliding_attention" else None for kind in kinds]
-
-
-def check_layers(config: dict[str, Any], mechanism_windows: bool, layers: str) -> None:
-    """Refuse, before a model is loaded, a mechanism that cannot stand in the layers asked for.
-
-    config: the content of config.json. mechanism_windows: whether the mechanism honours sliding windows. layers: "all",
-    or "full" for the full-attention layers only, the windowed ones staying softmax. Raises UsageError.
-    """
-    if layers not in ("all", "full"):
-        raise UsageError(
-            f"layers={layers}: a mechanism replaces `all` layers or the `full`-attention ones.", hint="layers=full"
-        )
-    windows = layer_windows(config)
-    windowed = [index for index, window in enumerate(windows) if window is not None]
-    if layers == "full" and len(windowed) == len(windows):
-        raise UsageError(
-            f"layers=full: all {len(windows)} layers of this model attend within a sliding window, none is full."
-        )
-    if windowed and layers == "all" and not mechanism_windows:
-        shown = ", ".join(map(str, windowed[:8])) + (", .." if len(windowed) > 8 else "")
-        raise UsageError(
-            f"{len(windowed)} of {len(windows)} layers of this {config.get('model_type')} model ({shown}) attend "
-            "within a sliding window, and the attention asked for knows no windows.",
-            hint="add layers=full to the attention, as in --attn lucid:layers=full: the windowed layers stay softmax",
-        )
 
 
 # ------------------------------------------------------------------------------------------ the way into the attention
@@ -340,87 +219,6 @@ class BatchState:
         origin = [moved.get(slot, slot) for slot in range(stay)]
         self.lengths = [self.lengths[slot] for slot in origin]
         return origin
-
-
-# ------------------------------------------------------------------------------------------------------ choosing tokens
-
-
-def uniform(seed: int, key: str, position: int) -> float:
-    """The noise of one token, in [0, 1) with 53 bits. No batch and no order can change it."""
-    return (seed_of(seed, key, position) >> 11) / 2**53
-
-
-def draw(logits: torch.Tensor, samplings: Sequence[Sampling], noise: Sequence[float]) -> torch.Tensor:
-    """One token a row from logits [B, V] by inverse CDF over falling probabilities, in fp64. Returns [B] int64.
-
-    temperature, then the top_k likeliest (0: all), then the shortest head of what remains that reaches top_p, as
-    transformers orders its warpers. Rows of temperature 0 take the largest logit. Ties go to the lowest id.
-    """
-
-    def column(values: list[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=logits.device)[:, None]
-
-    vocabulary = logits.shape[1]
-    temperature = column([sampling.temperature for sampling in samplings])
-    scaled = logits.double() / temperature.where(temperature > 0, 1.0)
-    chances, ids = scaled.softmax(-1).sort(dim=-1, descending=True, stable=True)
-    kept = column([sampling.top_k or vocabulary for sampling in samplings])
-    chances = chances.where(torch.arange(vocabulary, device=logits.device) < kept, 0.0)
-    chances = chances / chances.sum(-1, keepdim=True)
-    before = chances.cumsum(-1) - chances
-    chances = chances.where(before < column([sampling.top_p for sampling in samplings]), 0.0)
-    heights = chances.cumsum(-1)
-    rank = (heights <= column(list(noise)) * heights[:, -1:]).sum(-1, keepdim=True)
-    return torch.where(temperature[:, 0] > 0, ids.gather(1, rank)[:, 0], logits.argmax(-1))
-
-
-class Row:
-    """One request on its way: the tokens so far and, once it is over, why."""
-
-    def __init__(self, request: Request, eos: frozenset[int], tokenizer: Any):
-        self.request = request
-        self.eos = eos
-        self.tokenizer = tokenizer
-        self.ids: list[int] = []
-        self.finish: str | None = None
-        # A token carries at least a byte, so a stop string that has just been completed lies within as many tokens as
-        # it has bytes; a few more, because decoders treat the first token of a text in their own way.
-        self.tail = 8 + max((len(stop.encode()) for stop in request.stop), default=0)
-
-    def take(self, token: int) -> bool:
-        """Append a token; whether the row is finished."""
-        self.ids.append(token)
-        if token in self.eos:
-            self.finish = "eos"
-        elif self.request.stop and self._cut(self._text(self.ids[-self.tail :])) and self._cut(self._text(self.ids)):
-            self.finish = "stop"
-        elif len(self.ids) == self.request.max_new_tokens:
-            self.finish = "length"
-        return self.finish is not None
-
-    def completion(self) -> Completion:
-        """Text ends before the first stop string; ids are all that were generated, an end of sequence included."""
-        text, finish = self._text(self.ids), self.finish
-        cut = self._cut(text)
-        if cut:
-            text, finish = text[: cut[0]], "stop"
-        return Completion(self.request.key, text, tuple(self.ids), str(finish))
-
-    def _text(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
-
-    def _cut(self, text: str) -> list[int]:
-        """Where stop strings begin in the text, the first of them first."""
-        return sorted(at for at in map(text.find, self.request.stop) if at >= 0)
-
-
-def choose(logits: torch.Tensor, rows: list[Row]) -> list[int]:
-    """The next token of each row from logits [B, V]. Waits for the device."""
-    samplings = [row.request.sampling for row in rows]
-    if all(sampling.temperature == 0 for sampling in samplings):
-        return logits.argmax(-1).tolist()
-    noise = [uniform(row.request.sampling.seed, row.request.key, len(row.ids)) for row in rows]
-    return draw(logits, samplings, noise).tolist()
 
 
 # ----------------------------------------------------------------------------------------------------------- the engine

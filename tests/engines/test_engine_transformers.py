@@ -13,7 +13,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lcbench.attention import parse, resolve
-from lcbench.engines.transformers import TransformersEngine, check_layers, draw, layer_windows, scale_rotary, uniform
+from lcbench.engines.loading import check_layers, layer_windows, scale_rotary
+from lcbench.engines.sampling import draw, uniform
+from lcbench.engines.transformers import TransformersEngine
 from lcbench.errors import EngineOutOfMemory, UsageError
 from lcbench.records import Completion, Request, Sampling
 
