@@ -39,7 +39,11 @@ def build_samples(config: RunConfig, out: Path) -> Iterator[str]:
         raise UsageError(f"{out} is a folder.", hint=f"-o {out / 'samples.jsonl'}")
     partial = out.with_name(f".{out.name}.tmp")
     try:
-        with disk_full(out), partial.open("w", encoding="utf-8") as file:
+        file = partial.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {out}: {error.strerror}.", hint="-o FILE") from error
+    try:
+        with disk_full(out), file:
             written = yield from _write(file, chosen, lengths, samples, prompter, config, prompt)
         if written == 0:
             raise UsageError("No sample of this length can be built.", hint="longer --lengths")
@@ -65,6 +69,8 @@ def _write(
             try:
                 _, cell = open_cell(selected.task, length, prompter, config, prompt)
                 n, skipped = cell.prepare(samples)
+                if n == 0:
+                    raise CannotBuild(f"none of its items fits {length} tokens")
                 for index in range(n):
                     file.write(sample_json(cell.sample(index)) + "\n")
             except CannotBuild as error:

@@ -43,11 +43,11 @@ def load(path: Path, model: type[Model]) -> Model:
     """A YAML file checked against its schema. Raises UsageError with file, line, key and the nearest known key."""
     from pydantic import ValidationError
 
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
         content = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not YAML: {error}") from error
     try:
         return model.model_validate(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -79,9 +80,9 @@ def _cpu() -> str | None:
 
 
 def _git_revision() -> str | None:
-    """The commit of the checkout that this package lies in, None for an installed one."""
+    """The commit of the checkout that this package lies in, None for an installed one, and where git is not there."""
     here = Path(__file__).parent.parent
-    if not (here / ".git").exists():
+    if not (here / ".git").exists() or shutil.which("git") is None:
         return None
     asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return asked.stdout.strip() or None

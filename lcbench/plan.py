@@ -94,10 +94,10 @@ def selection(config: RunConfig) -> tuple[list[catalog.Selected], list[int], int
     if config.suite or not config.tasks:
         suite = catalog.suite(config.suite or DEFAULT_SUITE)
     chosen = catalog.select(config.tasks) if config.tasks else catalog.select(suite.tasks if suite else (), named=False)
-    lengths = list(config.lengths)
+    lengths = list(dict.fromkeys(config.lengths))
     if not lengths:
-        default = suite or (catalog.suite(DEFAULT_SUITE))
-        lengths = [parse_length(x) for x in default.lengths]
+        own = suite.lengths if suite else ()
+        lengths = [parse_length(x) for x in own or catalog.suite(DEFAULT_SUITE).lengths]
     samples = config.samples or (suite.samples if suite else None) or DEFAULT_SAMPLES
     prompt = config.prompt or (suite.prompt if suite else "official")
     return chosen, lengths, samples, prompt
@@ -107,7 +107,7 @@ def make_plan(config: RunConfig) -> Plan:
     """Resolve everything a run needs but the weights. Raises LcbenchError for whatever cannot run as asked."""
     _check_names(config)
     chosen, lengths, samples, prompt = selection(config)
-    specs = [parse(s) for s in config.attn]
+    specs = list(dict.fromkeys(parse(s) for s in config.attn))
     for task in chosen:
         wording(task.task, prompt)
     model = models.resolve(config.model, config.model_args)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import TemplateError
 
 from lcbench.errors import CannotBuild, UsageError
 from lcbench.records import Evidence, Sample
@@ -42,8 +43,7 @@ class Frame:
 class Context:
     """A haystack of some size: its pieces in order, the tokens of each (None: not additive), and which are evidence.
 
-    evidence: (first piece, last piece) of each needle, both included. lead: characters of the first piece's own
-    separator.
+    evidence: (first piece, last piece) of each needle, both included.
     """
 
     pieces: list[str]
@@ -57,7 +57,7 @@ class Prompter:
     folder: a local folder with the tokenizer's files. chat_template: None for the model's own, "none" for no template
     at all, else a file with a Jinja2 template. system: text of a system message. template_args: variables for the
     template.
-    Raises UsageError where the tokenizer is not a fast one or the template cannot be rendered.
+    Raises UsageError where the tokenizer cannot be read or is not a fast one, or the template cannot be rendered.
     """
 
     def __init__(
@@ -70,7 +70,10 @@ class Prompter:
     ):
         from transformers import AutoTokenizer
 
-        self.tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"The tokenizer in {folder} cannot be read: {error}") from error
         if not self.tokenizer.is_fast:
             raise UsageError(f"The tokenizer in {folder} is not a fast one: exact lengths need its tokenizer.json.")
         self.backend = self.tokenizer.backend_tokenizer
@@ -91,13 +94,18 @@ class Prompter:
         """The text of a prompt: chat template + messages + answer prefix, verbatim."""
         if self.template is None:
             return "\n\n".join(m["content"] for m in messages) + answer_prefix
-        text = self.tokenizer.apply_chat_template(
-            list(messages),
-            chat_template=self.template,
-            tokenize=False,
-            add_generation_prompt=True,
-            **self.template_args,
-        )
+        try:
+            text = self.tokenizer.apply_chat_template(
+                list(messages),
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=True,
+                **self.template_args,
+            )
+        except TemplateError as error:
+            raise UsageError(
+                f"The chat template cannot be rendered: {error}", hint="--chat-template FILE, or none"
+            ) from error
         return str(text) + answer_prefix
 
     @cached_property

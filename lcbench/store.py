@@ -20,7 +20,9 @@ from typing import IO, Any
 from lcbench.errors import UsageError
 from lcbench.records import Record
 
-FILES = ("run.json", "samples.jsonl", "splits.json", "summary.json")
+# In the order in which --fresh removes them. run.json goes last: it says whose the records are, and none may be left
+# without it by a kill in between.
+FILES = ("samples.jsonl", "splits.json", "summary.json", "run.json")
 BYTES_PER_RECORD = 4096
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from lcbench.attention import find
 from lcbench.lengths import show_length
 from lcbench.plan import Plan, PlannedCell
 from lcbench.stats import wilson
@@ -77,7 +76,7 @@ def notes(plan: Plan) -> list[str]:
     """What a reader has to know beside the figures."""
     told = []
     for spec in plan.attention:
-        if find(spec.name).name != plan.model.trained_attention:
+        if spec.name != plan.model.trained_attention.partition(":")[0]:
             told.append(
                 f"{plan.model.name} was trained under {plan.model.trained_attention}: "
                 f"its scores under {spec} say nothing about {spec.name} attention in a model trained for it."

@@ -57,6 +57,15 @@ def test_thinking_is_off_unless_asked_for(folder: Path, tmp_path: Path) -> None:
     assert on.render(on.conversation("Hello"), "").endswith("<think>")
 
 
+@pytest.mark.parametrize("template", ["{% for m in messages %}", "{{ raise_exception('no system role') }}"])
+def test_a_template_that_cannot_be_rendered_is_refused(folder: Path, tmp_path: Path, template: str) -> None:
+    file = tmp_path / "broken.jinja"
+    file.write_text(template)
+    prompter = Prompter(folder, chat_template=str(file))
+    with pytest.raises(UsageError, match="cannot be rendered"):
+        prompter.render(prompter.conversation("Hello"), "")
+
+
 def test_the_first_token_comes_where_the_tokenizer_puts_one(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, processors
 

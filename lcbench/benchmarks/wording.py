@@ -22,6 +22,8 @@ def wording(task: Task, prompt: PromptSource) -> Wording:
         if not path.is_file():
             raise UsageError(f"{task.name} has no builtin prompt.", hint="--prompt official")
         strings, source = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader), "lcbench"
+    if task.prompts.key not in strings:
+        raise UsageError(f"{task.name}: prompts.key {task.prompts.key!r} is none of {', '.join(strings)} ({prompt}).")
     entry = strings[task.prompts.key]
     return Wording(
         entry["template"], entry["answer_prefix"], prompt, source, digest([entry["template"], entry["answer_prefix"]])

@@ -44,6 +44,10 @@ def pull(
     for name in names:
         model = resolve(name)
         typer.echo(f"{name}: {model.path} ({model.source})")
+        size, context = _cell("size_bytes", model.size_bytes), _cell("context_length", model.context_length)
+        typer.echo(
+            f"  licence {model.licence or 'n/a'}, {size}, context {context}, trained under {model.trained_attention}"
+        )
 
 
 def _row(name: str, spec: ModelSpec) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from typing import Any
 
 import torch
@@ -72,6 +73,9 @@ def scale_rotary(config: Any, written: str) -> None:
         raise UsageError(f"rope_scaling={written} is neither a JSON object nor TYPE:FACTOR.", hint=hint) from error
     if scaling.get("rope_type") not in ("linear", "yarn", *(["llama3"] if as_json else [])):
         raise UsageError(f"rope_scaling={written}: rope_type is linear or yarn, or as JSON llama3.", hint=hint)
+    grown = scaling.get("factor", 1.0)
+    if not isinstance(grown, int | float) or not 1.0 <= grown < math.inf:
+        raise UsageError(f"rope_scaling={written}: the factor is a number, 1 or more.", hint=hint)
     rotary = getattr(config, "rope_parameters", None)
     if not rotary:
         raise UsageError(f"rope_scaling={written}: this {config.model_type} model has no rotary embedding.")
@@ -102,8 +106,10 @@ def quantization_config(name: str, dtype: torch.dtype) -> Any:
 def layer_windows(config: dict[str, Any]) -> list[int | None]:
     """The sliding window of each decoder layer in tokens, None for full attention, from the content of config.json.
 
-    Raises UsageError where a layer is neither (linear, chunked, recurrent ..).
+    Raises UsageError where a layer is neither (linear, chunked, recurrent ..), or the config names no model type.
     """
+    if "model_type" not in config:
+        raise UsageError("The model's config.json names no model_type.")
     try:
         text = AutoConfig.for_model(**config).get_text_config(decoder=True)
     except ValueError:  # a model type that transformers does not know: its config says all there is to know

@@ -283,7 +283,13 @@ class TransformersEngine:
             raise UsageError(f"Unknown model argument {', '.join(unknown)}. Known: {', '.join(MODEL_ARGS)}.")
         transformers.utils.logging.disable_progress_bar()
         shared = {"trust_remote_code": trust_remote_code, "local_files_only": True}
-        config = AutoConfig.from_pretrained(path, **shared)
+        try:
+            config = AutoConfig.from_pretrained(path, **shared)
+        except ValueError as error:
+            raise UsageError(
+                f"transformers {cls.version} cannot read the config of {path}: {error}",
+                hint="pip install -U transformers",
+            ) from error
         where = choose_device(device)
         what = choose_dtype(dtype, where.impl, config.get_text_config(decoder=True).dtype)
         if "rope_scaling" in asked:

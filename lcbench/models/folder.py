@@ -84,13 +84,17 @@ def read_config(path: Path) -> dict[str, Any]:
     file = path / "config.json"
     if not file.is_file():
         raise UsageError(f"{path} has no config.json: no model folder.", hint=_whole_folder_hint(path))
+    return _json_object(file)
+
+
+def _json_object(file: Path) -> dict[str, Any]:
     try:
-        config = json.loads(file.read_text())
+        content = json.loads(file.read_text())
     except ValueError as error:
         raise UsageError(f"{file} is not JSON: {error}.") from error
-    if not isinstance(config, dict):
+    if not isinstance(content, dict):
         raise UsageError(f"{file} holds no JSON object.")
-    return config
+    return content
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -98,7 +102,7 @@ def weight_files(path: Path) -> list[Path]:
     index = path / "model.safetensors.index.json"
     if not index.is_file():
         return [path / "model.safetensors"]
-    return [path / shard for shard in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    return [path / shard for shard in sorted(set(_json_object(index).get("weight_map", {}).values()))]
 
 
 def refuse_code(path: Path, name: str, model_args: dict[str, str]) -> None:
@@ -107,7 +111,7 @@ def refuse_code(path: Path, name: str, model_args: dict[str, str]) -> None:
     if trusted not in ("true", "false"):
         raise UsageError(f"trust_remote_code={trusted} is neither true nor false.")
     files = [path / file for file in ("config.json", "tokenizer_config.json") if (path / file).is_file()]
-    brings_code = [file.name for file in files if json.loads(file.read_text()).get("auto_map")]
+    brings_code = [file.name for file in files if _json_object(file).get("auto_map")]
     if brings_code and trusted == "false":
         raise UsageError(
             f"{name} brings Python code of its own to run on this machine (auto_map in {' and '.join(brings_code)}).",

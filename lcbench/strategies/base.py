@@ -12,7 +12,7 @@ from lcbench.records import BatchCost, Completion, Sample, Sampling
 
 @dataclass(frozen=True)
 class Item:
-    """A sample to answer. key: its record's key, which keys sampling noise. render: messages and answer prefix ->
+    """A sample to answer. key: the sample's id, which keys sampling noise. render: messages and answer prefix ->
     token ids.
 
     extract: completion -> the answer that a vote would compare.

@@ -79,7 +79,8 @@ def test_counted_lengths_are_true(kind: str, tmp_path: Path, own_data: Path, mon
                 assert used <= length
                 content = sample.messages[-1]["content"]
                 assert all(a in content for a in sample.references)
-                lines = content.split("\n") if "\n" in content else []
+                # Lines and paragraphs are units; an essay or a list is one long line, and its unit a word.
+                lines = [line for line in content.split("\n") if len(line) < 1000]
                 unit = max((prompter.count(line) for line in lines), default=0)
                 assert used >= 0.95 * length or length - used <= unit + 40, task.name
                 checked += 1

@@ -60,7 +60,8 @@ def test_hub_id_is_pulled_at_a_commit_and_the_token_goes_to_the_hub_alone(tmp_pa
         assert not any("pytorch_model.bin" in path for _, path, _ in hub.requests)
 
     [config] = (tmp_path / "hf").rglob(f"snapshots/{COMMIT}/config.json")
-    assert done.stdout == f"{REPO}: {config.parent} (hub:{REPO})\n"
+    told = "  licence mit, 0 MB, context 64, trained under softmax\n"
+    assert done.stdout == f"{REPO}: {config.parent} (hub:{REPO})\n{told}"
     assert TOKEN not in done.stdout + done.stderr
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert files and not any(TOKEN.encode() in file.read_bytes() for file in files)

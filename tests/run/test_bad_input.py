@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 from click.testing import Result
 
 from lcbench import catalog
+from lcbench.plan import selection
+from lcbench.schema import RunConfig
 from tests.run.background import ROOT
 from tests.run.conftest import Command, records
 from tests.run.test_store import HOLDER
@@ -58,6 +62,9 @@ REFUSED = {
     "dtype": ("--dtype bf17", "No dtype is called bf17", "--dtype auto"),
     "device": ("--device tpu", "tpu", None),
     "rope scaling": ("--model-args rope_scaling=foo:3", "rope_scaling=foo:3", "--model-args rope_scaling=yarn:4"),
+    "rope factor": ("--model-args rope_scaling=yarn:inf", "the factor is a number", "--model-args rope_scaling=yarn:4"),
+    "length without a word": ("--tasks fwe --lengths 16", "ruler/fwe at 16: 16 tokens hold no word that is asked for",
+                              "a longer --lengths"),
     "length": ("--lengths 4x", "'4x' is not a length", "write 512, 4k or 1M"),
     "length above the context": ("--lengths 1k,8k,16k", "--lengths 8k,16k: unreadable has a context of 4096 tokens",
                                  "--lengths 4k, or --model-args rope_scaling=yarn:4"),
@@ -84,6 +91,34 @@ def test_refused(run: Command, case: str) -> None:
     done = run(*arguments.split())
     anything = hint is None and "hint: " in done.stderr
     check_refusal(done, 2, said, done.stderr.splitlines()[1].removeprefix("hint: ") if anything else hint)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
+def test_a_model_folder_with_a_broken_file(run: Command, unreadable: Path, tmp_path: Path, file: str) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(unreadable, model)
+    (model / file).write_text("{")
+    done = run("--model", model)
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert (done.exit_code, str(model) in done.stderr, "loading" in done.stderr) == (2, True, False)
+
+
+def test_what_is_asked_for_twice_runs_once(lcbench: Command, tiny: Path, tmp_path: Path) -> None:
+    given = "run --tasks niah_single_1 --lengths 256,256 --attn softmax,softmax:impl=auto --prompt builtin --samples 1"
+    done = lcbench(*given.split(), "--max-new-tokens", "1", "--model", tiny, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert len(json.loads((tmp_path / "out/summary.json").read_text())["cells"]) == 1
+
+
+def test_a_suite_without_lengths_takes_those_of_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\ndescription: mine\ntasks: [ruler/niah_single_1]\nprompt: builtin\n"
+    )
+    monkeypatch.setenv("LCBENCH_SUITES", str(tmp_path))
+    catalog.suites.cache_clear()
+    chosen, lengths, _, _ = selection(RunConfig(model="m", suite="mine"))
+    catalog.suites.cache_clear()
+    assert (len(chosen), lengths) == (1, [512, 1024])
 
 
 @pytest.mark.parametrize(
@@ -130,13 +165,14 @@ params: {haystack: noise, keys: words, values: numbers, num_k: 1, num_v: 1, num_
         ("tokens: 16", "tokens: many", "mine.yaml:9: key 'generate.max_new_tokens': input should be a valid integer"),
         ("version: 1\n", "", "mine.yaml:1: key 'version': field required"),
         ("source: mine", "source: [", "mine.yaml: not YAML"),
+        ("source: mine", "source: \x81", "mine.yaml: not YAML"),
     ],
 )  # fmt: skip
 def test_a_broken_task_file(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
 ) -> None:
     (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks/mine.yaml").write_text(TASK.replace(old, new))
+    (tmp_path / "tasks/mine.yaml").write_text(TASK.replace(old, new), encoding="latin-1")
     monkeypatch.setenv("LCBENCH_TASKS", str(tmp_path / "tasks"))
     for arguments in (["--tasks", "mine/needle"], ["--tasks", tmp_path / "tasks/mine.yaml"]):
         catalog.tasks.cache_clear()
@@ -151,6 +187,7 @@ def test_a_broken_task_file(
     ("old", "new", "said"),
     [
         ("ruler.niah\n", "ruler.nia\n", "mine/needle: no benchmark is called 'ruler.nia'; did you mean ruler.niah"),
+        ("key: niah", "key: nia", "mine/needle: prompts.key 'nia' is none of niah, variable_tracking"),
         ("ruler.match_all", "ruler.match", "mine/needle: no score is called 'ruler.match'; did you mean ruler.match_"),
     ],
 )

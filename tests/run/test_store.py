@@ -189,3 +189,22 @@ def test_another_failure_to_write_is_not_called_a_full_disk(tmp_path: Path) -> N
     with pytest.raises(OSError) as told:
         folder.append(batch(0))
     assert told.value.errno == errno.ENOENT
+
+
+def test_starting_over_forgets_the_records_before_their_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between two removals, no record of the old run is left without the run.json that says whose it is."""
+    with open_run(tmp_path, {"seed": 0}, 1, fresh=False) as folder:
+        folder.write("run.json", {"identity": {"seed": 0}})
+        folder.append(batch(0))
+
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        assert (tmp_path / "run.json").exists() or not (tmp_path / "samples.jsonl").exists()
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    with open_run(tmp_path, {"seed": 1}, 1, fresh=True) as folder:
+        assert folder.batches == {}

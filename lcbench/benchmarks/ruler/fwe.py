@@ -48,6 +48,8 @@ def open_cell(brief: Brief) -> Cell:
     fitter = brief.fitter()
     around = frame(brief, brief.wording.template, brief.wording.answer_prefix)
     steps = decided(brief.length, alpha)
+    if not steps:
+        raise CannotBuild(f"{brief.length} tokens hold no word that is asked for")
 
     def make(index: int, seed: int) -> Sample:
         rng = random.Random(seed)
@@ -72,8 +74,6 @@ def open_cell(brief: Brief) -> Cell:
         if of_word is not None:
             mean = sum(of_word[" " + w] * k**-alpha for k, w in enumerate(vocabulary, 1)) / zeta(alpha)
         context = fitter.fit(around, build, least=0, most=len(steps) - 1, per_unit=mean)
-        if not context.pieces:
-            raise CannotBuild(f"{brief.length} tokens hold no word that is asked for")
         return fitter.sample(index, around, context, vocabulary[1:4])
 
     return Cell(lambda index: redrawn(brief, index, lambda seed: make(index, seed)))
