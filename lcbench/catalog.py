@@ -41,6 +41,21 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def load(path: Path, model: type[Model]) -> Model:
     """A YAML file checked against its schema. Raises UsageError with file, line, key and the nearest known key."""
+    return _validated(path, model, ())
+
+
+def load_task(path: Path) -> Task:
+    """A task's YAML file, its builder's params included. Raises UsageError as `load` does."""
+    from lcbench.schema import PARAMS, Task
+
+    task = load(path, Task)
+    if task.benchmark in PARAMS:
+        _validated(path, PARAMS[task.benchmark], ("params",))
+    return task
+
+
+def _validated(path: Path, model: type[Model], under: tuple[str, ...]) -> Model:
+    """What stands in the file at the keys `under`, as the model."""
     from pydantic import ValidationError
 
     try:
@@ -50,16 +65,16 @@ def load(path: Path, model: type[Model]) -> Model:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not YAML: {error}") from error
     try:
-        return model.model_validate(content)
+        return model.model_validate(content if not under else content.get(under[0], {}))
     except ValidationError as error:
-        raise UsageError(_explain(path, root, model, error)) from error
+        raise UsageError(_explain(path, root, model, error, under)) from error
 
 
-def _explain(path: Path, root: Any, model: type[BaseModel], error: Any) -> str:
+def _explain(path: Path, root: Any, model: type[BaseModel], error: Any, under: tuple[str, ...]) -> str:
     # A misspelt key is also a missing one: the spelling says more.
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    keys = [str(k) for k in first["loc"]]
-    line = _line(root, first["loc"])
+    keys = [*under, *map(str, first["loc"])]
+    line = _line(root, (*under, *first["loc"]))
     known = _keys_at(model, first["loc"][:-1])
     if first["type"] == "extra_forbidden":
         return f"{path}:{line}: unknown key {'.'.join(keys)!r}{nearest(keys[-1], known)}"
@@ -93,13 +108,11 @@ def _line(node: Any, loc: Sequence[str | int]) -> int:
 @cache
 def tasks() -> dict[str, Task]:
     """Every task by its name. A file of a user's folder hides the bundled task of the same name."""
-    from lcbench.schema import Task
-
     found: dict[str, Task] = {}
     for folder in folders("tasks"):
         for path in sorted(folder.glob("**/*.yaml")):
             if not path.name.startswith("_"):
-                task = load(path, Task)
+                task = load_task(path)
                 found.setdefault(task.name, task)
     return found
 
@@ -148,12 +161,10 @@ def select(names: Sequence[str], named: bool = True) -> list[Selected]:
 
 
 def _matches(name: str) -> list[tuple[Task, bool]]:
-    from lcbench.schema import Task
-
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
             raise UsageError(f"No task file {name}.")
-        return [(load(Path(name), Task), True)]
+        return [(load_task(Path(name)), True)]
     for task in tasks().values():
         if name in _names(task):
             return [(task, True)]

@@ -13,6 +13,7 @@ from lcbench import __version__
 from lcbench.engines.transformers import TransformersEngine
 from lcbench.lengths import show_length
 from lcbench.plan import Plan
+from lcbench.schema import Task
 from lcbench.seeds import digest
 
 
@@ -27,7 +28,7 @@ def identity(plan: Plan) -> dict[str, Any]:
         "model_fingerprint": plan.model.fingerprint,
         "model_args": dict(sorted(c.model_args.items())),
         "attn": [str(s) for s in plan.attention],
-        "tasks": {x.task.name: x.task.version for x in plan.cells},
+        "tasks": {x.task.name: f"version {x.task.version}, {_content(x.task)}" for x in plan.cells},
         "lengths": [show_length(x) for x in dict.fromkeys(x.length for x in plan.cells)],
         "samples": plan.samples,
         "prompt": plan.prompt,
@@ -41,6 +42,8 @@ def identity(plan: Plan) -> dict[str, Any]:
         "seed": c.seed,
         "chat_template": None if plan.prompter.template is None else digest(plan.prompter.template),
         "chat_template_args": plan.prompter.template_args,
+        # the rendered frame too: a template may print the date
+        "chat_frame": digest(plan.prompter.render(plan.prompter.conversation("content"), "")),
         "system": c.system,
     }
 
@@ -84,8 +87,14 @@ def _git_revision() -> str | None:
     here = Path(__file__).parent.parent
     if not (here / ".git").exists() or shutil.which("git") is None:
         return None
-    asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
     return asked.stdout.strip() or None
+
+
+def _content(task: Task) -> str:
+    """A digest of all that decides a task's samples and scores; its description does not."""
+    return digest(task.model_dump(exclude={"description", "source", "divergences", "aliases"}))[:12]
 
 
 def default_folder(plan: Plan) -> Path:

@@ -13,6 +13,7 @@ from lcbench.attention import AttentionSpec, find, parse
 from lcbench.benchmarks import BUILDERS
 from lcbench.benchmarks.base import Brief, Cell, Wording
 from lcbench.benchmarks.wording import wording
+from lcbench.data import sources
 from lcbench.errors import CannotBuild, LcbenchError, UsageError
 from lcbench.lengths import parse_length, show_length
 from lcbench.models import Model
@@ -110,6 +111,8 @@ def make_plan(config: RunConfig) -> Plan:
     specs = list(dict.fromkeys(parse(s) for s in config.attn))
     for task in chosen:
         wording(task.task, prompt)
+        if task.task.data:
+            sources.find(*task.task.data)
     model = models.resolve(config.model, config.model_args)
     specs = specs or [parse(model.trained_attention)]
     _check_context(model, config, lengths)
@@ -125,6 +128,7 @@ def make_plan(config: RunConfig) -> Plan:
 
 def _check_names(config: RunConfig) -> None:
     from lcbench.engines.loading import choose_device, choose_dtype
+    from lcbench.engines.transformers import TransformersEngine
     from lcbench.strategies import STRATEGIES
 
     for flag, name, known in (
@@ -133,6 +137,11 @@ def _check_names(config: RunConfig) -> None:
     ):
         if name not in known:
             raise UsageError(f"{flag} {name}: there is {', '.join(known)}{catalog.nearest(name, known)}")
+    lacking = STRATEGIES[config.strategy].needs - TransformersEngine.capabilities
+    if lacking:
+        raise UsageError(
+            f"--strategy {config.strategy} needs {', '.join(lacking)}, which {config.engine} does not have."
+        )
     choose_dtype(config.dtype, choose_device(config.device).impl, None)
 
 
@@ -186,6 +195,7 @@ def _planned(
         if n == 0:
             raise CannotBuild(f"none of its items fits {length} tokens")
         cell.sample(0)
+        cell.sample(n - 1)
     except CannotBuild as error:
         if selected.named:
             raise LcbenchError(

@@ -28,10 +28,11 @@ MOST_ROWS = 64
 class View(Protocol):
     """What a run shows while it goes on."""
 
-    def start(self, path: Path, plan: Plan, done: int) -> None: ...
+    def start(self, plan: Plan, folder: RunFolder) -> None: ...
     def say(self, text: str) -> None: ...
     def sample(self, batch: Batch, sample: Sample, score: float) -> None: ...
-    def recorded(self, batch: Batch) -> None: ...
+    def split(self, batch: Batch) -> None: ...
+    def recorded(self, batch: Batch, folder: RunFolder) -> None: ...
     def close(self) -> None: ...
 
 
@@ -80,7 +81,7 @@ def execute(plan: Plan, folder: RunFolder, view: View) -> None:
         folder.write("run.json", {"identity": identity(plan), "resolved": resolved(plan, engine), **surroundings(plan)})
     settled = folder.read("run.json")["resolved"]
     todo = [b for b in batches(plan, settled) if not done(folder, b)]
-    view.start(folder.path, plan, sum(len(r) for r in folder.batches.values()))
+    view.start(plan, folder)
     if not todo:
         return
     engine = engine or load(plan, view)
@@ -113,14 +114,15 @@ def compute(
     if batch.id not in folder.splits:
         try:
             folder.append(answer(plan, engine, strategy, batch, settled, view))
-            view.recorded(batch)
+            view.recorded(batch, folder)
             return
         except EngineOutOfMemory as error:
             if batch.last - batch.first == 1:
                 folder.append([failed(plan, batch, settled, str(error))])
+                view.recorded(batch, folder)
                 return
         folder.split(batch.id, (batch.last - batch.first) // 2)
-        view.say(f"{batch.id} does not fit in memory: going on in halves")
+        view.split(batch)
     for half in batch.halves:
         compute(plan, folder, engine, strategy, half, settled, view)
 
@@ -133,6 +135,8 @@ def answer(
     assert cell is not None
     scorer = SCORERS[task.score]
     samples = {s.id: s for s in (cell.sample(i) for i in range(batch.first, batch.last))}
+    for sample in samples.values():
+        prompt_ids(plan, sample)  # a count that is not true stops here, before anything is computed
     items = [item(plan, batch, s) for s in samples.values()]
     answers = strategy.answer(engine, items, Sampling(seed=plan.config.seed))
     completions: dict[str, Completion] = {}
@@ -211,6 +215,7 @@ def record_key(plan: Plan, batch: Batch, sample: Sample, settled: dict[str, Any]
         c.engine, TransformersEngine.version, settled["device"]["impl"].split(":")[0],
         str(batch.spec), settled["attention"][str(batch.spec)]["impl"],
         c.strategy, sample.max_new_tokens, list(task.generate.stop), c.seed,
+        {k: c.model_args[k] for k in MODEL_ARGS if k in c.model_args},
     ])  # fmt: skip
 
 

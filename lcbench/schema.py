@@ -59,6 +59,47 @@ class Task(Strict):
         return self.name.split("/")[0]
 
 
+class NiahParams(Strict):
+    """Of `ruler.niah`: what the needles stand in, what keys and values are, how many there are and how many are
+    asked.
+    """
+
+    haystack: Literal["noise", "essay", "needle"]
+    keys: Literal["words", "numbers", "uuids"]
+    values: Literal["words", "numbers", "uuids"]
+    num_k: int = Field(ge=1)
+    num_v: int = Field(ge=1)
+    num_q: int = Field(ge=1)
+
+
+class VtParams(Strict):
+    num_hops: int = Field(ge=1)
+
+
+class CweParams(Strict):
+    num_cw: int = Field(ge=1)
+    freq_cw: int = Field(ge=1)
+    freq_ucw: int = Field(ge=1)
+
+
+class FweParams(Strict):
+    alpha: float = Field(gt=1)
+    word_length: int = Field(ge=2)
+
+
+class QaParams(Strict):
+    format: Literal["squad", "hotpotqa"]
+
+
+PARAMS: dict[str, type[Strict]] = {
+    "ruler.niah": NiahParams,
+    "ruler.vt": VtParams,
+    "ruler.cwe": CweParams,
+    "ruler.fwe": FweParams,
+    "ruler.qa": QaParams,
+}
+
+
 class Suite(Strict):
     """A named selection of configs/suites/*.yaml; the command line's flags override its lengths, samples and prompt."""
 

@@ -52,6 +52,7 @@ def _cell(plan: Plan, spec: str, planned: PlannedCell, rows: list[Row]) -> Row:
         "n_truncated": sum(r["truncated"] for r in rows),
         "n_skipped": planned.skipped,
         "max_new_tokens": planned.max_new_tokens,
+        "overridden": planned.max_new_tokens != planned.task.generate.max_new_tokens,
         "na": planned.na,
         **cost(rows),
     }
@@ -89,7 +90,7 @@ def notes(plan: Plan) -> list[str]:
             told.append(f"{c.task.name} at {show_length(c.length)}: {c.skipped} items passed over, they do not fit.")
     told += [f"{name}: from {m['source']}." for name, m in plan.materials.items() if name.endswith("/data")]
     if plan.config.max_new_tokens:
-        told.append(f"max_new_tokens is {plan.config.max_new_tokens} in every cell, instead of each task's own.")
+        told.append(f"* max_new_tokens is {plan.config.max_new_tokens}, instead of the task's own.")
     if plan.prompt == "builtin":
         told.append("Prompts are lcbench's own wording (builtin): not comparable with published scores.")
     else:

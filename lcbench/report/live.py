@@ -5,12 +5,17 @@ stderr.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import Any
 
 from lcbench.lengths import show_length
 from lcbench.plan import Plan
 from lcbench.records import Sample
 from lcbench.runner import Batch, View
+from lcbench.store import RunFolder
+
+
+def cell_of(batch: Batch) -> str:
+    return f"{batch.spec}|{batch.cell.id}"
 
 
 class Lines:
@@ -18,27 +23,38 @@ class Lines:
 
     def __init__(self) -> None:
         self.scores: dict[str, list[float]] = {}  # of batches that are recorded, by cell
-        self.pending: dict[str, list[float]] = {}  # of a batch at work: lost where it does not fit and is split
+        self.pending: list[float] = []  # of the batch at work: forgotten where it does not fit and is split
 
-    def start(self, path: Path, plan: Plan, done: int) -> None:
+    def start(self, plan: Plan, folder: RunFolder) -> None:
+        for records in folder.batches.values():
+            self._count(records)
         asked = sum(c.n for c in plan.runnable) * len(plan.attention)
-        self.say(f"{path}: {asked} samples, {done} of them done before")
+        done = sum(map(len, self.scores.values()))
+        self.say(f"{folder.path}: {asked} samples, {done} of them done before")
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def sample(self, batch: Batch, sample: Sample, score: float) -> None:
-        self.pending.setdefault(batch.id, []).append(score)
+        self.pending.append(score)
 
-    def recorded(self, batch: Batch) -> None:
-        scores = self.scores.setdefault(f"{batch.spec}|{batch.cell.id}", [])
-        scores += self.pending.pop(batch.id, [])
-        if batch.last == batch.cell.n and scores:
+    def recorded(self, batch: Batch, folder: RunFolder) -> None:
+        self.pending = []
+        self._count(folder.batches[batch.id])
+        scores = self.scores[cell_of(batch)]
+        if len(scores) == batch.cell.n:
             where = f"{batch.spec}  {batch.cell.task.name}  {show_length(batch.cell.length)}"
             self.say(f"{where}  {100 * sum(scores) / len(scores):.1f} over {len(scores)} samples")
 
+    def split(self, batch: Batch) -> None:
+        self.pending = []
+        self.say(f"{batch.id} does not fit in memory: going on in halves")
+
     def close(self) -> None:
         pass
+
+    def _count(self, records: list[dict[str, Any]]) -> None:
+        self.scores.setdefault(records[0]["cell"], []).extend(r["score"] for r in records)
 
 
 class Bar(Lines):
@@ -57,11 +73,11 @@ class Bar(Lines):
         )
         self.progress = Progress(*columns, console=Console(stderr=True))
 
-    def start(self, path: Path, plan: Plan, done: int) -> None:
-        super().start(path, plan, done)
-        asked = sum(c.n * c.length for c in plan.runnable) * len(plan.attention)
-        every = sum(c.n for c in plan.runnable) * len(plan.attention)
-        self.bar = self.progress.add_task("", total=asked, completed=asked * done // max(every, 1))
+    def start(self, plan: Plan, folder: RunFolder) -> None:
+        super().start(plan, folder)
+        self.lengths = {f"{spec}|{c.id}": c.length for spec in plan.attention for c in plan.runnable}
+        total = sum(c.n * c.length for c in plan.runnable) * len(plan.attention)
+        self.bar = self.progress.add_task("", total=total, completed=self._tokens())
         self.progress.start()
 
     def say(self, text: str) -> None:
@@ -69,13 +85,18 @@ class Bar(Lines):
 
     def sample(self, batch: Batch, sample: Sample, score: float) -> None:
         super().sample(batch, sample, score)
-        scores = self.scores.get(f"{batch.spec}|{batch.cell.id}", []) + self.pending[batch.id]
+        scores = self.scores.get(cell_of(batch), []) + self.pending
         where = f"{batch.spec} {sample.task} {show_length(sample.length)}"
         running = f"{where}  {100 * sum(scores) / len(scores):.1f}"
-        self.progress.update(self.bar, advance=batch.cell.length, description=running)
+        self.progress.update(
+            self.bar, completed=self._tokens() + len(self.pending) * batch.cell.length, description=running
+        )
 
     def close(self) -> None:
         self.progress.stop()
+
+    def _tokens(self) -> int:
+        return sum(len(scores) * self.lengths[cell] for cell, scores in self.scores.items())
 
 
 def view() -> View:

@@ -51,7 +51,8 @@ def _score(cell: Row) -> str:
     if cell["score"] is None:
         return "n/a"
     low, high = cell["ci"]
-    return f"{cell['score']:.1f} [{low:.1f}, {high:.1f}]"
+    mark = "*" if cell["overridden"] else ""
+    return f"{cell['score']:.1f}{mark} [{low:.1f}, {high:.1f}]"
 
 
 def _n(cell: Row) -> str:

@@ -25,6 +25,7 @@ source: mine
 prompts: {{texts: ruler, key: niah}}
 score: ruler.match_all
 generate: {{max_new_tokens: 16}}
+params: {{haystack: noise, keys: words, values: numbers, num_k: 1, num_v: 1, num_q: 1}}
 """
 
 

@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "build": {"plan", "store", "schema", "catalog", "models", "prompting"},
     "summary": {"plan", "attention", "store", "stats"},
-    "identity": {"plan", "engines"},
+    "identity": {"plan", "engines", "schema"},
     "runner": {
         "identity",
         "plan",

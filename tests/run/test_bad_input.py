@@ -160,6 +160,8 @@ params: {haystack: noise, keys: words, values: numbers, num_k: 1, num_v: 1, num_
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        ("haystack: ", "haystak: ", "unknown key 'params.haystak'; did you mean haystack"),
+        ("haystack: noise", "haystack: nose", "key 'params.haystack': input should be 'noise', 'essay' or 'needle'"),
         ("score:", "scorer:", "mine.yaml:7: unknown key 'scorer'; did you mean score"),
         ("tokens: 16", "token: 16", "mine.yaml:9: unknown key 'generate.max_new_token'; did you mean max_new_tokens?"),
         ("tokens: 16", "tokens: many", "mine.yaml:9: key 'generate.max_new_tokens': input should be a valid integer"),

@@ -32,6 +32,7 @@ def cell(attn: str, task: str, length: int, score: float | None, **more: Any) ->
         "metric": "ruler.match_all", "score": score,
         "ci": None if score is None else [max(score - 10.25, 0.0), min(score + 5.5, 100.0)],
         "n": 20, "n_failed": 0, "n_unextracted": 0, "n_truncated": 0, "n_skipped": 0, "max_new_tokens": 128, "na": None,
+        "overridden": False,
         "tokens_per_s": 61397.2, "ttft_s": 0.2419, "decode_tokens_per_s": 88.1, "peak_memory_bytes": 3 * 2**30,
     }  # fmt: skip
     return made | more
@@ -42,7 +43,7 @@ SUMMARY = {
     "run": "results/runs/my-model-ruler-0123456789",
     "cells": [
         cell("softmax", "ruler/niah_single_1", 4096, 100.0),
-        cell("softmax", "ruler/niah_single_1", 1000, 0.0),
+        cell("softmax", "ruler/niah_single_1", 1000, 0.0, max_new_tokens=64, overridden=True),
         cell("softmax", "ruler/qa_squad", 4096, 41.67, n=12, n_skipped=3, n_unextracted=1, metric="ruler.match_part"),
         cell("softmax", "ruler/cwe", 131072, None, n=0, na="needs 200000 tokens", **ABSENT),
         cell("lucid:impl=reference", "ruler/niah_single_1", 4096, 95.0, n_failed=1, n_truncated=2),
@@ -133,4 +134,4 @@ def test_a_real_run_prints_one_json_document(lcbench: Command, tiny: Path, tmp_p
     table = lcbench(*given.split(), "--model", tiny, "--out", tmp_path / "out")
     assert "tiny was trained under softmax: its scores under lucid say nothing" in table.stdout
     assert "Prompts are lcbench's own wording (builtin)" in table.stdout
-    assert "max_new_tokens is 2 in every cell" in table.stdout
+    assert "* max_new_tokens is 2, instead of the task's own." in table.stdout

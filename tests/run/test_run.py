@@ -78,7 +78,7 @@ def test_run_json_says_what_was_run(lcbench: Command, tiny: Path, tmp_path: Path
     assert run["resolved"]["attention"]["lucid"]["impl"] == "reference"
     assert all(run["resolved"][k]["reason"] for k in ("device", "dtype", "chunk"))
     identity = run["identity"]
-    assert identity["tasks"] == {"ruler/niah_single_2": 1}
+    assert identity["tasks"]["ruler/niah_single_2"].startswith("version 1, ")
     assert identity["prompt"] == "builtin"
     assert len(identity["model_fingerprint"]) == 64
     assert [len(h) for h in identity["texts"].values()] == [64]

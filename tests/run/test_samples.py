@@ -106,8 +106,7 @@ def test_what_a_built_line_holds(build) -> None:  # type: ignore[no-untyped-def]
             assert [e.split()[1] for e in evidence] == sample["references"]
         if "multikey" in name:
             [answer] = sample["references"]
-            assert len(evidence) == 4
-            assert sum(answer in e for e in evidence) == 1
+            assert [answer in e for e in evidence] == [True]  # the three other keys are no evidence
 
 
 def test_a_run_scores_the_samples_that_are_built(

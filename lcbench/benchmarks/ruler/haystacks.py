@@ -16,10 +16,13 @@ LINE, WORD = 24.0, 1.3  # tokens, roughly: where the search begins when nothing 
 
 @dataclass(frozen=True)
 class Needles:
-    """Lines to be inserted, in the order in which they will stand, and their tokens (None: not additive)."""
+    """Lines to be inserted, in the order in which they will stand, their tokens (None: not additive), and which of them
+    the question is about.
+    """
 
     lines: list[str]
     counts: list[int] | None
+    asked: list[bool]
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,10 @@ def insert(haystack: Haystack, n: int, needles: Needles, rng: random.Random) -> 
     units, counts = haystack.units(n)
     at = haystack.places(n, len(needles.lines), rng)
     pieces, evidence, last = [], [], 0
-    for line, position in zip(needles.lines, at, strict=True):
+    for line, asked, position in zip(needles.lines, needles.asked, at, strict=True):
         pieces += units[last:position]
-        evidence.append((len(pieces), len(pieces)))
+        if asked:
+            evidence.append((len(pieces), len(pieces)))
         pieces.append(line)
         last = position
     pieces += units[last:]

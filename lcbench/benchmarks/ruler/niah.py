@@ -51,9 +51,10 @@ def draw(
     parts = [needle(p["values"], k, v) for k, v in pairs]
     units = [(" " + a, b, c) if join == " " else (a, b, c + "\n") for a, b, c in parts]
     counts = brief.prompter.measure(units)
-    needles = Needles(["".join(u) for u in units], None if counts is None else counts.sum(axis=1).tolist())
     asked = rng.sample(range(len(keys)), p["num_q"])
     names = [keys[i] for i in asked]
+    tokens = None if counts is None else counts.sum(axis=1).tolist()
+    needles = Needles(["".join(u) for u in units], tokens, [k in names for k, _ in pairs])
     query = ", ".join(names[:-1]) + ", and " + names[-1] if len(names) > 1 else names[0]
     return needles, query, [v for i in asked for v in values[i * p["num_v"] : (i + 1) * p["num_v"]]]
 

@@ -16,6 +16,8 @@ from lcbench.prompting import Context, Frame
 from lcbench.records import Sample
 from lcbench.seeds import generator
 
+MOST_CHARACTERS = 20  # a token: a pool of more is long enough for sure, and is not counted
+
 
 def open_cell(brief: Brief) -> Cell:
     """The samples of one question-answering task at one length: questions in seeded order, those that do not fit
@@ -29,6 +31,12 @@ def open_cell(brief: Brief) -> Cell:
         range(len(pool.questions)), len(pool.questions)
     )
     fitter = brief.fitter()
+    enough = 0.95 * brief.length - brief.max_new_tokens
+    if sum(map(len, pool.documents)) < MOST_CHARACTERS * brief.length:
+        tokens = brief.prompter.count("\n\n".join(pool.documents))
+        if tokens < enough:
+            what = f"all {len(pool.documents)} documents of {found.name} hold {tokens} tokens"
+            raise CannotBuild(f"{what}, {brief.length} were asked for")
     fitting: list[int] = []
     tried = 0
 
@@ -68,10 +76,6 @@ def open_cell(brief: Brief) -> Cell:
         question = pool.questions[fitting[index]]
         around, build, most = draft(question, brief.seed_for(index))
         context = fitter.fit(around, build, least=len(question.needs), most=most, per_unit=160.0)
-        made = fitter.sample(index, around, context, question.answers)
-        used = made.prompt_tokens + made.max_new_tokens
-        if len(context.pieces) == most and used < 0.95 * brief.length:
-            raise CannotBuild(f"all {most} documents of {found.name} fill {used} tokens, {brief.length} were asked for")
-        return made
+        return fitter.sample(index, around, context, question.answers)
 
     return Cell(sample, prepare, {"data": {"source": found.name, "sha256": found.sha256}})

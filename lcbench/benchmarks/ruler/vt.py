@@ -36,7 +36,7 @@ def example(brief: Brief, rng: random.Random, haystack: Haystack) -> str:
     places = rng.getrandbits(64)
 
     def text(n: int) -> str:
-        context = "".join(insert(haystack, n, Needles(lines, None), random.Random(places)).pieces)
+        context = "".join(insert(haystack, n, Needles(lines, None, [True] * len(lines)), random.Random(places)).pieces)
         return fill(template + prefix, context=context, query=value, num_v=str(hops + 1))
 
     n = hops + 1
@@ -56,7 +56,7 @@ def open_cell(brief: Brief) -> Cell:
         template = literal(example(brief, rng, haystack)) + "\n" + brief.wording.template
         names, lines, value = chain(rng, hops, 5)
         counts = brief.prompter.measure([(line,) for line in lines])
-        needles = Needles(lines, None if counts is None else counts[:, 0].tolist())
+        needles = Needles(lines, None if counts is None else counts[:, 0].tolist(), [True] * len(lines))
         places = rng.getrandbits(64)
 
         def build(n: int) -> Context:
