@@ -32,7 +32,9 @@ def dense(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return torch.linalg.solve(matrix + torch.eye(steps, dtype=k.dtype), v)
 
 
-def inputs(kind: str, batch: int = 2, heads: int = 2, steps: int = 150, size: int = 16, value_size: int = 12):
+def inputs(
+    kind: str, batch: int = 2, heads: int = 2, steps: int = 150, size: int = 24, value_size: int = 12
+):  # 24: its root is no float32
     k = make_keys(kind, batch, heads, steps, size)
     v = torch.randn(batch, heads, steps, value_size, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     return k, v

@@ -53,7 +53,8 @@ def _columns(
     """
     k = k.to(accumulate)
     tokens = torch.arange(k.shape[2], device=k.device)
-    shift = torch.where(tokens < lengths[:, None], -(k.shape[-1] ** 0.5), -torch.inf).to(accumulate)
+    shift = torch.full(tokens.shape, -(k.shape[-1] ** 0.5), dtype=accumulate, device=k.device)
+    shift = shift.masked_fill(tokens >= lengths[:, None], -torch.inf)
     return k, _reciprocal_rms(k), shift[:, None, :], y.to(accumulate)
 
 
