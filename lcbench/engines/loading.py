@@ -35,6 +35,10 @@ def choose_device(device: str) -> Choice:
         raise UsageError(f"No device is called {device}. Known: auto, cpu, cuda, cuda:N.", hint="--device auto")
     if kind == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"Device {device} was asked for, and torch sees no CUDA device.", hint="--device cpu")
+    if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
+        raise UsageError(
+            f"Device {device} was asked for, and there are {torch.cuda.device_count()}.", hint="--device auto"
+        )
     return Choice(device, "asked for")
 
 
