@@ -135,23 +135,24 @@ def answer(
     assert cell is not None
     scorer = SCORERS[task.score]
     samples = {s.id: s for s in (cell.sample(i) for i in range(batch.first, batch.last))}
-    for sample in samples.values():
-        prompt_ids(plan, sample)  # a count that is not true stops here, before anything is computed
-    items = [item(plan, batch, s) for s in samples.values()]
+    prompts = {s.id: prompt_ids(plan, s) for s in samples.values()}
+    items = [item(plan, batch, s, prompts[s.id]) for s in samples.values()]
     answers = strategy.answer(engine, items, Sampling(seed=plan.config.seed))
     completions: dict[str, Completion] = {}
     for completion in answers:
         completions[completion.key] = completion
         sample = samples[completion.key]
         view.sample(batch, sample, scorer(completion.text, sample.references).value)
-    return [record(plan, batch, samples[key], completions[key], answers.cost, settled) for key in samples]
+    return [record(plan, batch, samples[k], prompts[k], completions[k], answers.cost, settled) for k in samples]
 
 
-def item(plan: Plan, batch: Batch, sample: Sample) -> Item:
-    """What a strategy is given of a sample."""
+def item(plan: Plan, batch: Batch, sample: Sample, prompt: tuple[int, ...]) -> Item:
+    """What a strategy is given of a sample; its own prompt is encoded already."""
     task = batch.cell.task
 
     def render(messages: Sequence[dict[str, str]], answer_prefix: str) -> tuple[int, ...]:
+        if messages is sample.messages and answer_prefix is sample.answer_prefix:
+            return prompt
         return tuple(plan.prompter.encode(plan.prompter.render(messages, answer_prefix)))
 
     def extract(completion: str) -> str | None:
@@ -160,23 +161,31 @@ def item(plan: Plan, batch: Batch, sample: Sample) -> Item:
     return Item(sample.id, sample, task.generate.stop, render, extract)
 
 
-def prompt_ids(plan: Plan, sample: Sample) -> list[int]:
-    """A sample's token ids, by the chat template as a whole; their number is what the sample says."""
+def prompt_ids(plan: Plan, sample: Sample) -> tuple[int, ...]:
+    """A sample's token ids, by the chat template as a whole. A count that is not true stops the run here, before
+    anything is computed.
+    """
     ids = plan.prompter.encode(plan.prompter.render(sample.messages, sample.answer_prefix))
     if len(ids) != sample.prompt_tokens:
         raise LcbenchError(
             f"{sample.id} was counted as {sample.prompt_tokens} tokens and has {len(ids)}: please report this."
         )
-    return ids
+    return tuple(ids)
 
 
 def record(
-    plan: Plan, batch: Batch, sample: Sample, completion: Completion, cost: BatchCost, settled: dict[str, Any]
+    plan: Plan,
+    batch: Batch,
+    sample: Sample,
+    prompt: tuple[int, ...],
+    completion: Completion,
+    cost: BatchCost,
+    settled: dict[str, Any],
 ) -> Record:
     """One line of samples.jsonl."""
     verdict = SCORERS[batch.cell.task.score](completion.text, sample.references)
     return Record(
-        key=record_key(plan, batch, sample, settled),
+        key=record_key(plan, batch, sample, prompt, settled),
         cell=f"{batch.spec}|{batch.cell.id}",
         batch=batch.id,
         sample_id=sample.id,
@@ -203,14 +212,15 @@ def failed(plan: Plan, batch: Batch, settled: dict[str, Any], reason: str) -> Re
     sample = batch.cell.cell.sample(batch.first)
     why = f"out of memory with a prompt of {sample.prompt_tokens} tokens alone: {reason}".strip(": ")
     nothing = BatchCost(1, sample.prompt_tokens, 0, 0.0, 0.0, 0, None)
-    return record(plan, batch, sample, Completion(sample.id, "", (), "failed", why), nothing, settled)
+    completion = Completion(sample.id, "", (), "failed", why)
+    return record(plan, batch, sample, prompt_ids(plan, sample), completion, nothing, settled)
 
 
-def record_key(plan: Plan, batch: Batch, sample: Sample, settled: dict[str, Any]) -> str:
+def record_key(plan: Plan, batch: Batch, sample: Sample, prompt: tuple[int, ...], settled: dict[str, Any]) -> str:
     """sha256 over everything that decides a record."""
     c, task = plan.config, batch.cell.task
     return digest([
-        task.name, task.version, sample.id, prompt_ids(plan, sample), plan.prompt, plan.prompter.template,
+        task.name, task.version, sample.id, prompt, plan.prompt, plan.prompter.template,
         plan.prompter.template_args, plan.model.fingerprint, plan.model.revision, settled["dtype"]["impl"],
         c.engine, TransformersEngine.version, settled["device"]["impl"].split(":")[0],
         str(batch.spec), settled["attention"][str(batch.spec)]["impl"],
