@@ -63,9 +63,11 @@ def verify(
 
 
 def _size(status: Status) -> str:
-    """On disk, or in brackets what a pull downloads."""
+    """On disk, or in brackets what a pull downloads: n/a where that is not known before, - where nothing is pulled."""
     if status.bytes is not None:
         return f"{status.bytes / 1e3:,.0f} kB"
+    if status.download_bytes is None:
+        return "(n/a)"
     return f"({status.download_bytes / 1e3:,.0f} kB)" if status.download_bytes else "-"
 
 

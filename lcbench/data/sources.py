@@ -2,13 +2,14 @@
 
 A file is used when its content has the pinned hash or the one noted in manifest.json when it was pulled (`verified`),
 or when there is nothing to hold it against (`unverified`: put there by hand). A file that contradicts its hash is
-refused.
+refused. A download without a pinned hash has a commit in its address; what it was is noted in manifest.json.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import gzip
 import hashlib
 import http.client
@@ -18,13 +19,15 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lcbench.data.pinned import SOURCES, Download, Source
+from lcbench.data.pinned import SOURCES
+from lcbench.data.source import Download, Source
 from lcbench.errors import LcbenchError, MissingError, UsageError
 from lcbench.paths import data_dir
 
@@ -46,13 +49,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Status:
-    """How a source stands on this machine. `bytes` is the file's size on disk, `problem` why it is damaged."""
+    """How a source stands on this machine. `bytes` is the file's size on disk, `download_bytes` what a pull fetches
+    (0 where nothing is pulled, None where it is not known before), `problem` why the file is damaged.
+    """
 
     name: str
     file: str
     state: Literal["missing", "verified", "unverified", "damaged"]
     bytes: int | None
-    download_bytes: int
+    download_bytes: int | None
     sha256: str | None
     licence: str
     revision: str | None
@@ -91,7 +96,7 @@ def inspect(name: str) -> Status:
     if not path.is_file():
         return _status(source, "missing")
     try:
-        sha256 = hashlib.sha256(read(path)).hexdigest()
+        sha256 = _content_sha256(path)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         return _status(source, "damaged", path, problem=f"{path} cannot be decompressed: {error}.")
     expected = source.sha256 or _noted_sha256(source)
@@ -107,6 +112,18 @@ def read(path: Path) -> bytes:
     """The content of a file, decompressed where its name ends in .gz."""
     content = path.read_bytes()
     return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def _content_sha256(path: Path) -> str:
+    stat = path.stat()
+    return _hashed(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _hashed(path: Path, mtime_ns: int, size: int) -> str:
+    """The hash of a file's content, once for each state of the file: LongBench-v2 has half a gigabyte."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def pull(name: str, *, timeout_s: float = 30.0, backoff_s: float = 1.0) -> Found:
@@ -134,8 +151,7 @@ def pull(name: str, *, timeout_s: float = 30.0, backoff_s: float = 1.0) -> Found
             _check_space(source, path.parent)
             try:
                 files = {d.path: _download(source, d, part, timeout_s, backoff_s) for d in source.downloads}
-                assert source.convert is not None
-                content = source.convert(source, files)
+                content = _converted(source, files)
                 packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
                 _replace(path, packed, part)
             finally:
@@ -146,6 +162,21 @@ def pull(name: str, *, timeout_s: float = 30.0, backoff_s: float = 1.0) -> Found
             f"cannot store {name} under {data_dir()}: {error.strerror or error}.", hint="export LCBENCH_DATA=FOLDER"
         ) from error
     return find(name)
+
+
+def _converted(source: Source, files: Mapping[str, bytes]) -> bytes:
+    """What the downloads become. Raises MissingError where they are not what the converter expects."""
+    assert source.convert is not None
+    try:
+        content = source.convert(source, files)
+    except (ValueError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+        raise _wrong_bytes(f"{source.base}/{source.downloads[0].path}", f"it cannot be read: {error}") from error
+    if source.sha256 and (sha256 := hashlib.sha256(content).hexdigest()) != source.sha256:
+        raise _wrong_bytes(
+            f"{source.base}/{source.downloads[0].path}",
+            f"the content made of it has sha256 {sha256}, pinned is {source.sha256}",
+        )
+    return content
 
 
 def _source(name: str) -> Source:
@@ -198,26 +229,34 @@ def _download(source: Source, download: Download, part: Path, timeout_s: float, 
 
 
 def _stream(url: str, download: Download, part: Path, timeout_s: float) -> None:
-    """Writes the answer to `part`, up to the first byte too many. Raises unless size and hash are the pinned ones."""
+    """Writes the answer to `part`, up to the first byte too many. Raises unless size and hash are the pinned ones,
+    where any are.
+    """
     digest, size = hashlib.sha256(), 0
     with part.open("wb") as out:
         for block in _blocks(url, timeout_s):
             size += len(block)
-            if size > download.bytes:
+            if download.bytes is not None and size > download.bytes:
                 raise _wrong_bytes(url, f"it is longer than {download.bytes} bytes")
             digest.update(block)
             out.write(block)
-    if size < download.bytes:
+    if download.bytes is not None and size < download.bytes:
         raise _Unreachable(f"it broke off after {size} of {download.bytes} bytes")
-    if digest.hexdigest() != download.sha256:
+    if download.sha256 is not None and digest.hexdigest() != download.sha256:
         raise _wrong_bytes(url, f"its sha256 is {digest.hexdigest()}, pinned is {download.sha256}")
 
 
 def _blocks(url: str, timeout_s: float) -> Iterator[bytes]:
-    """The answer in blocks. Failures of the network become _Unreachable or MissingError; no OSError leaves here."""
+    """The answer in blocks. Failures of the network become _Unreachable or MissingError; no OSError leaves here.
+
+    An answer that ends before its announced length is a failure too; http.client does not say so by itself.
+    """
+    size = 0
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            announced = answer.headers["Content-Length"]
             while block := answer.read(BLOCK):
+                size += len(block)
                 yield block
     except urllib.error.HTTPError as error:
         if error.code >= 500:
@@ -227,6 +266,8 @@ def _blocks(url: str, timeout_s: float) -> Iterator[bytes]:
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise _Unreachable(str(getattr(error, "reason", error)) or type(error).__name__) from error
+    if announced is not None and size < int(announced):
+        raise _Unreachable(f"it broke off after {size} of {announced} bytes")
 
 
 def _wrong_bytes(url: str, what: str) -> LcbenchError:
@@ -236,8 +277,8 @@ def _wrong_bytes(url: str, what: str) -> LcbenchError:
 
 
 def _check_space(source: Source, folder: Path) -> None:
-    """A pull holds the largest download and the result side by side for a moment."""
-    needed, free = 2 * source.download_bytes, shutil.disk_usage(folder).free
+    """A pull holds the largest download and the result side by side for a moment. Unknown sizes are not checked."""
+    needed, free = 2 * (source.download_bytes or 0), shutil.disk_usage(folder).free
     if free < needed:
         raise UsageError(
             f"{source.name} needs {needed} bytes under {folder}, {free} are free.", hint="export LCBENCH_DATA=FOLDER"

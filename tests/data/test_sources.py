@@ -6,16 +6,20 @@ import contextlib
 import dataclasses
 import gzip
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +29,18 @@ from typer.testing import CliRunner
 
 from lcbench.cli.data import app
 from lcbench.data import sources, texts
-from lcbench.data.pinned import SOURCES, Download, Source, essay_lines, json_lines, ruler_texts, unchanged
+from lcbench.data.convert import (
+    babi_archive,
+    babilong_texts,
+    essay_lines,
+    json_lines,
+    longbench_texts,
+    ruler_texts,
+    unchanged,
+    zip_member,
+)
+from lcbench.data.pinned import SOURCES
+from lcbench.data.source import Download, Source
 from lcbench.errors import MissingError, UsageError
 
 BODY = json.dumps([{"question": f"Is {n} odd?", "answer": "yes" if n % 2 else "no"} for n in range(5000)]).encode()
@@ -186,10 +201,10 @@ def test_a_failed_pull_keeps_what_stood_there(server, folder, quiz, monkeypatch)
 
 
 PULL = """
-from lcbench.data import pinned, sources
-rows = pinned.Download("deep/rows.json", {size}, "{sha256}")
-quiz = pinned.Source(name="quiz", file="quiz/rows.jsonl.gz", purpose="", licence="", origin="", revision="v1",
-                     base="", downloads=(rows,), convert=pinned.json_lines)
+from lcbench.data import convert, pinned, source, sources
+rows = source.Download("deep/rows.json", {size}, "{sha256}")
+quiz = source.Source(name="quiz", file="quiz/rows.jsonl.gz", purpose="", licence="", origin="", revision="v1",
+                     base="", downloads=(rows,), convert=convert.json_lines)
 pinned.SOURCES["quiz"] = quiz
 sources.pull("quiz", timeout_s=30)
 """
@@ -300,8 +315,12 @@ def test_every_source_is_pinned():
         assert bool(source.downloads) == bool(source.convert) == bool(source.base) == (source.by_hand is None)
         assert len({download.filename for download in source.downloads}) == len(source.downloads)
         for download in source.downloads:
-            assert download.bytes > 0
-            assert len(bytes.fromhex(download.sha256)) == 32
+            assert (download.bytes is None) == (download.sha256 is None)
+            if download.sha256 is None:
+                assert re.search(r"/[0-9a-f]{40}$", source.base), "a commit stands for the hash"
+            else:
+                assert download.bytes > 0
+                assert len(bytes.fromhex(download.sha256)) == 32
     assert len({source.file for source in SOURCES.values()}) == len(SOURCES)
     assert len(SOURCES["essays"].downloads) == 49
 
@@ -335,7 +354,35 @@ def test_prompts_that_are_not_one_literal_are_refused(module):
         ruler_texts(SOURCES["ruler"], {"constants.py": module})
 
 
+LABELS = b'TASK_LABELS = {"qa1": ["attic"]}\nother = 1'
+PROMPTS = """
+TASK_TEMPLATE = "{instruction}"
+USER_TEMPLATE = "{context}"
+DEFAULT_TEMPLATE = f"{TASK_TEMPLATE}{USER_TEMPLATE}"
+DEFAULT_PROMPTS = {"qa1": {"instruction": "Say ’so’ " "twice."}}
+raise SystemExit("this module is read, not run")
+""".encode()
+
+
+def test_prompts_of_the_other_benchmarks():
+    files = {"b/prompts.py": PROMPTS, "b/metrics.py": LABELS}
+    assert json.loads(babilong_texts(SOURCES["babilong"], files))["strings"] == {
+        "TASK_TEMPLATE": "{instruction}",
+        "USER_TEMPLATE": "{context}",
+        "DEFAULT_PROMPTS": {"qa1": {"instruction": "Say ’so’ twice."}},
+        "TASK_LABELS": {"qa1": ["attic"]},
+    }
+    with pytest.raises(ValueError, match="TASK_LABELS"):
+        babilong_texts(SOURCES["babilong"], files | {"b/metrics.py": b""})
+    document = json.loads(longbench_texts(SOURCES["longbench_v2"], {"p/0shot.txt": "$Q$ –".encode()}))
+    assert (document["strings"], document["revision"]) == ({"0shot": "$Q$ –"}, "2e00731")
+
+
 def test_the_other_converters():
+    assert zip_member("a/b")(SOURCES["babi"], {"x": zipped({"a/b": b"1", "a/c": b"2"})}) == b"1"
+    story = {"x/en/qa1_a_test.txt": b"1", "x/en/qa1_b_train.txt": b"2", "x/hn/qa1_a_test.txt": b"3"}
+    with tarfile.open(fileobj=io.BytesIO(babi_archive(SOURCES["babi"], {"x": zipped(story)}))) as archive:
+        assert archive.getnames() == ["en", "en/qa1_a_test.txt", "en/qa1_b_train.txt"]
     assert unchanged(SOURCES["squad"], {"x": b"\xff\x00"}) == b"\xff\x00"
     lines = essay_lines(SOURCES["essays"], {"d/b.txt": "é\n".encode(), "d/a.txt": b"two"})
     assert lines == b'{"id": "b", "text": "\\u00e9\\n"}\n{"id": "a", "text": "two"}'
@@ -344,7 +391,91 @@ def test_the_other_converters():
 def test_the_texts_at_hand_are_the_pinned_ones(shared, monkeypatch):
     monkeypatch.setenv("LCBENCH_DATA", str(shared / "data"))
     states = {status.name: status.state for status in sources.describe()}
-    assert (states["ruler"], states["essays"], states["xquad_en"]) == ("verified",) * 3
+    texts_and_data = ["ruler", "essays", "xquad_en", "babilong", "babi", "longbench_v2"]
+    texts_and_data += ["gsm8k_test", "gsm8k_train", "math500", "squality"]
+    assert {name: states[name] for name in texts_and_data} == dict.fromkeys(texts_and_data, "verified")
+    by_hand = ["books", "longbench_v2_short", "longbench_v2_questions", "musique", "zero_scrolls_qmsum"]
+    assert {name: states[name] for name in by_hand} == dict.fromkeys(by_hand, "unverified")
+    assert sources.find("zero_scrolls_musique", "musique").name == "musique"
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is the upstream of everything."""
+    monkeypatch.setenv("LCBENCH_DATA_MIRROR", (tmp_path / "mirror").as_uri())
+    return tmp_path / "mirror"
+
+
+def put(folder: Path, name: str, content: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+
+
+def test_a_commit_in_the_address_can_stand_for_the_hash(folder, mirror):
+    rows = b'{"id": "a", "input": "x", "output": "y"}\n'
+    put(mirror / "zero_scrolls_qmsum", "qmsum.zip", zipped({"qmsum/validation.jsonl": rows, "qmsum/test.jsonl": b""}))
+    found = sources.pull("zero_scrolls_qmsum")
+    assert gzip.decompress(found.path.read_bytes()) == rows
+    assert found.path == folder / "zero_scrolls" / "validation" / "qmsum.jsonl.gz"
+    status = sources.inspect("zero_scrolls_qmsum")
+    assert (status.state, status.download_bytes) == ("verified", None), "by the hash noted at pull"
+    assert found.sha256 == hashlib.sha256(rows).hexdigest()
+    found.path.write_bytes(gzip.compress(rows * 2))
+    with pytest.raises(UsageError, match="not the pinned file"):
+        sources.find("zero_scrolls_qmsum")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"<html>", "not a zip file"),
+        (zipped({"other/validation.jsonl": b""}), "no item named 'qmsum/validation.jsonl'"),
+    ],
+)
+def test_what_cannot_be_converted_leaves_nothing(folder, mirror, content, says):
+    put(mirror / "zero_scrolls_qmsum", "qmsum.zip", content)
+    with pytest.raises(MissingError, match=says):
+        sources.pull("zero_scrolls_qmsum")
+    assert left_behind(folder) == []
+
+
+def test_content_that_is_not_the_pinned_one_leaves_nothing(server, folder, quiz, monkeypatch):
+    monkeypatch.setitem(SOURCES, "quiz", dataclasses.replace(quiz, sha256="0" * 64))
+    with pytest.raises(MissingError, match="the content made of it has sha256"):
+        pull_quickly()
+    assert left_behind(folder) == []
+
+
+def test_an_unknown_size_is_the_announced_one(server, folder, quiz, monkeypatch):
+    monkeypatch.setitem(SOURCES, "quiz", dataclasses.replace(quiz, downloads=(Download("deep/rows.json"),)))
+    server.script = ["half"]
+    with pytest.raises(MissingError, match=f"broke off after {len(BODY) // 2} of {len(BODY)} bytes"):
+        pull_quickly()
+    assert left_behind(folder) == []
+    server.script = ["half", "good"]
+    assert gzip.decompress(pull_quickly().path.read_bytes()) == CONVERTED
+    with _exit(0, "list") as output:
+        row = next(line for line in output.splitlines() if line.startswith("zero_scrolls_musique "))
+    assert row.split()[1:3] == ["missing", "(n/a)"]
+
+
+def test_babi_becomes_the_same_archive_everywhere(shared, folder, mirror):
+    with tarfile.open(shared / "data" / "babi_en_and_en-10k.tar.gz") as archive:
+        stories = {m.name: archive.extractfile(m).read() for m in archive.getmembers() if m.isfile()}
+    members = {f"tasks_1-20_v1-2/{name}": stories[name] for name in reversed(stories)}
+    members["tasks_1-20_v1-2/en-10k/qa3_three-supporting-facts_train.txt"] = b"1 Left out.\n"
+    members["tasks_1-20_v1-2/hn/qa1_single-supporting-fact_test.txt"] = b"1 Not English.\n"
+    members["__MACOSX/tasks_1-20_v1-2/en/._qa1_single-supporting-fact_test.txt"] = b"\0"
+    put(mirror / "babi", "tasks_1-20_v1-2.zip", zipped(members))
+    assert sources.pull("babi").sha256 == SOURCES["babi"].sha256
 
 
 @contextlib.contextmanager

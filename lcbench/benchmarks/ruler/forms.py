@@ -5,7 +5,6 @@ Source of every form: NVIDIA/RULER c3f5e3b, scripts/data/synthetic/niah.py and v
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from functools import cache
 import numpy as np
 
 from lcbench.data import corpora, words
+from lcbench.data.sentences import sentence_starts
 from lcbench.prompting import Prompter
 from lcbench.seeds import generator
 
 NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
 DEPTHS = [round(i * 100 / 39) for i in range(40)]
-ABBREVIATIONS = {"mr.", "mrs.", "ms.", "dr.", "st.", "vs.", "etc.", "e.g.", "i.e.", "prof.", "jr.", "sr.", "no."}
 
 
 def needle(type_v: str, key: str, value: str) -> tuple[str, str, str]:
@@ -95,11 +94,3 @@ def _measured(prompter: Prompter, text: str, name: str, sha256: str) -> Prose:
     pieces = [" " + word for word in text.split(" ")]
     counts = prompter.measure([(p,) for p in pieces])
     return Prose(pieces, None if counts is None else counts[:, 0], sentence_starts(pieces), name, sha256)
-
-
-def sentence_starts(pieces: list[str]) -> np.ndarray:
-    """Indices of the words that begin a sentence: a word after one that ends in . ! or ?, unless that is an
-    abbreviation.
-    """
-    ends = [bool(re.search(r"[.!?][\"')\]]*$", p)) and p.strip().lower() not in ABBREVIATIONS for p in pieces]
-    return np.array([0] + [i + 1 for i, end in enumerate(ends[:-1]) if end], dtype=np.int64)
