@@ -39,5 +39,10 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request]) -> Generation:
         """Exactly these requests as one batch. Iterating raises EngineOutOfMemory when it does not fit."""
 
+    def logprobs(self, requests: Sequence[Request]) -> Generation:
+        """The likelihood of each request's `target` after its ids, as completions whose `likelihoods` hold one entry.
+        In capabilities as "logprobs".
+        """
+
     def warm_up(self) -> None:
         """One small untimed pass, so that the first batch does not pay for what happens once."""

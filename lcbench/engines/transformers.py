@@ -11,7 +11,7 @@ caches are not used.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ from lcbench.engines.loading import (
     quantization_config,
     scale_rotary,
 )
+from lcbench.engines.logprobs import Places, likelihoods
 from lcbench.engines.sampling import Row, choose
 from lcbench.errors import EngineOutOfMemory, UsageError
 from lcbench.records import BatchCost, Completion, Request
 
 IMPLEMENTATION = "lcbench"
 CPU_BATCH_TOKENS = 32768
+LOGITS_TOKENS = 1024  # positions whose logits one pass holds at most: half a GB of fp32 at 128k words
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory", "CUDA error: out of memory")
 
 # What decoders hand to their attention that changes nothing beside a state: anything else has a meaning that the
@@ -242,7 +244,7 @@ class TransformersEngine:
 
     name = "transformers"
     version = transformers.__version__
-    capabilities = frozenset({"generate"})
+    capabilities = frozenset({"generate", "logprobs"})
 
     def __init__(self, model: Any, tokenizer: Any, choices: dict[str, Choice]):
         self.model = model
@@ -254,8 +256,8 @@ class TransformersEngine:
         self.chunk_tokens = int(choices["chunk"].impl)
         self.eos = _eos_ids(model)
         self.layers: list[Layer] = []
-        self._last: torch.Tensor | None = None
-        model.get_output_embeddings().register_forward_pre_hook(self._keep_last)
+        self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
+        model.get_output_embeddings().register_forward_pre_hook(self._keep)
         self.shapes = self._probe()
 
     @classmethod
@@ -339,38 +341,58 @@ class TransformersEngine:
         """Exactly these requests as one batch. Iterating raises EngineOutOfMemory when it does not fit."""
         return Generation(self._generate(requests))
 
+    def logprobs(self, requests: Sequence[Request]) -> Generation:
+        """The likelihood of each request's target after its ids. Iterating raises EngineOutOfMemory like `generate`."""
+        return Generation(self._logprobs(requests))
+
     @torch.inference_mode()
     def prefill(self, requests: Sequence[Request]) -> Context:
-        """Fill a fresh state with the prompts (none is empty), in passes of at most `chunk_tokens` over all rows.
-
-        Rows are ordered longest first, so that those whose prompt is over leave the passes from behind. One pass ends
-        where the shortest row does: all before it is free of padding, which mechanisms compute faster.
-        """
+        """Fill a fresh state with the prompts (none is empty), longest first."""
         ordered = sorted(requests, key=lambda request: -len(request.ids))
-        lengths = [len(request.ids) for request in ordered]
-        longest, shortest = lengths[0], lengths[-1]
-        device, dtype = torch.device(self.device), DTYPES[self.dtype]
-        capacity = max(len(request.ids) + request.max_new_tokens for request in ordered)
-        state = BatchState(self.layers, len(ordered), capacity, device, dtype)
-        ids = torch.zeros(len(ordered), longest, dtype=torch.int64)
-        for slot, request in enumerate(ordered):
-            ids[slot, : lengths[slot]] = torch.tensor(request.ids)
-        ids = ids.to(device)
+        state = self.state_for(len(ordered), max(len(request.ids) + request.max_new_tokens for request in ordered))
+        sequences = [request.ids for request in ordered]
+        ends = {}
+        for places, logits in self.passes(state, sequences, [len(ids) - 1 for ids in sequences]):
+            ends.update({slot: row for (slot, _), row in zip(places, logits, strict=True)})
+        return Context(ordered, state, torch.stack([ends[slot] for slot in range(len(ordered))]))
 
-        ends: list[torch.Tensor] = []
+    def state_for(self, rows: int, capacity: int) -> BatchState:
+        """An empty state of the mechanism in use, for rows of at most `capacity` tokens."""
+        return BatchState(self.layers, rows, capacity, torch.device(self.device), DTYPES[self.dtype])
+
+    def passes(
+        self, state: BatchState, sequences: Sequence[tuple[int, ...]], first: Sequence[int]
+    ) -> Iterator[tuple[Places, torch.Tensor]]:
+        """Put sequences, longest first, through an empty state, in passes of at most `chunk_tokens` over all rows.
+        Gives, pass by pass, the places from position first[slot] on that are in it, and their logits [places, V].
+
+        Rows whose sequence is over leave the passes from behind. One pass ends where the shortest row does: all before
+        it is free of padding, which mechanisms compute faster.
+        """
+        lengths = [len(ids) for ids in sequences]
+        longest, shortest = lengths[0], lengths[-1]
+        ids = torch.zeros(len(sequences), longest, dtype=torch.int64)
+        for slot, sequence in enumerate(sequences):
+            ids[slot, : lengths[slot]] = torch.tensor(sequence)
+        ids = ids.to(self.device)
+
         start = 0
         while start < longest:
             rows = sum(length > start for length in lengths)
             stop = min(start + max(1, self.chunk_tokens // rows), longest)
             if start < shortest < stop:
                 stop = shortest
-            new = [min(length, stop) - start for length in lengths[:rows]]
-            logits = self._forward(state, ids[:rows, start:stop], new)
-            over = sum(length <= stop for length in lengths[:rows])
-            if over:
-                ends.insert(0, logits[rows - over :])
+            while True:
+                ends = [min(length, stop) for length in lengths[:rows]]
+                places = [(slot, at) for slot in range(rows) for at in range(max(start, first[slot]), ends[slot])]
+                if len(places) <= LOGITS_TOKENS or stop == start + 1:
+                    break
+                stop = start + (stop - start) // 2
+            kept = [(slot, at - start) for slot, at in places] or [(0, 0)]  # a model has to compute some logits
+            logits = self._forward(state, ids[:rows, start:stop], [end - start for end in ends], kept)
+            if places:
+                yield places, logits
             start = stop
-        return Context(ordered, state, torch.cat(ends))
 
     def batch_budget(self) -> tuple[int, str]:
         """Tokens (prompt + new, over all rows) that a batch may hold with the mechanism in use, and why."""
@@ -421,15 +443,45 @@ class TransformersEngine:
             peak = torch.cuda.max_memory_allocated(self.device) if on_cuda else None
             prompt_tokens = sum(len(request.ids) for request in requests)
             return BatchCost(len(requests), prompt_tokens, new_tokens, prefill_s, decode_s, steps, peak)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises it plainly
-            told = str(error)
-            if not isinstance(error, torch.OutOfMemoryError) and not any(phrase in told for phrase in OUT_OF_MEMORY):
+        except RuntimeError as error:
+            if (told := out_of_memory(error)) is None:
                 raise
         # Outside the handler, because the error's traceback holds the activations of the pass that failed.
-        context = logits = self._last = None
+        context = logits = None
+        raise self._did_not_fit(len(requests), told)
+
+    def _logprobs(self, requests: Sequence[Request]) -> Generator[Completion, None, BatchCost]:
+        clock = time.perf_counter()
+        on_cuda = self.device.startswith("cuda")
         if on_cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        told = None
+        try:
+            found = self._likelihoods(requests)
+        except RuntimeError as error:
+            if (told := out_of_memory(error)) is None:
+                raise
+        if told is not None:
+            raise self._did_not_fit(len(requests), told)
+        seconds = time.perf_counter() - clock
+        peak = torch.cuda.max_memory_allocated(self.device) if on_cuda else None
+        for request, likelihood in zip(requests, found, strict=True):
+            yield Completion(request.key, "", (), "scored", likelihoods=(likelihood,))
+        tokens = sum(len(request.ids) + len(request.target) for request in requests)
+        return BatchCost(len(requests), tokens, 0, seconds, 0.0, 0, peak)
+
+    @torch.inference_mode()
+    def _likelihoods(self, requests: Sequence[Request]) -> list[tuple[float, bool]]:
+        capacity = max(len(request.ids) + len(request.target) for request in requests)
+        state = self.state_for(len(requests), capacity)
+        return likelihoods(requests, lambda sequences, first: self.passes(state, sequences, first))
+
+    def _did_not_fit(self, rows: int, told: str) -> EngineOutOfMemory:
+        """What to raise for a batch that ran out of memory, after giving back what the failed pass held."""
+        self._kept = None
+        if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
-        raise EngineOutOfMemory(f"A batch of {len(requests)} did not fit: {told}")
+        return EngineOutOfMemory(f"A batch of {rows} did not fit: {told}")
 
     @torch.inference_mode()
     def _step(self, state: BatchState, tokens: list[int]) -> torch.Tensor:
@@ -437,22 +489,27 @@ class TransformersEngine:
         ids = torch.tensor(tokens, device=self.device)[:, None]
         return self._forward(state, ids, [1] * len(tokens))
 
-    def _forward(self, state: BatchState, ids: torch.Tensor, new: list[int]) -> torch.Tensor:
-        """One pass of ids [B, T], new[b] tokens of row b real -> logits [B, V] at each row's last real token."""
+    def _forward(
+        self, state: BatchState, ids: torch.Tensor, new: list[int], kept: Places | None = None
+    ) -> torch.Tensor:
+        """One pass of ids [B, T], new[b] tokens of row b real -> logits [places, V] at the (slot, step) pairs of
+        `kept`; a decode step has those of all its rows.
+        """
         positions = state.begin(new, ids.shape[1])
-        self._last = state.states[0].new - 1
+        self._kept = None
+        if kept is not None:
+            slots, steps = torch.tensor(kept, device=ids.device).T
+            self._kept = slots, steps
         output = self.model(input_ids=ids, position_ids=positions, use_cache=False, lcbench_pass=state)
         state.end()
         return output.logits[:, 0]
 
-    def _keep_last(self, head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
-        """Before the output embedding: hidden states [B, T, H] -> [B, 1, H], so that logits never are [B, T, V]."""
-        hidden = inputs[0]
-        if hidden.shape[1] == 1:
-            return None
-        assert self._last is not None
-        rows = torch.arange(hidden.shape[0], device=hidden.device)
-        return (hidden[rows, self._last][:, None],)
+    def _keep(self, head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        """Before the output embedding: hidden states [B, T, H] -> [places, 1, H], so that logits never are [B, T, V].
+
+        Here and not after: what a model does to its logits (a scale, a cap) is then done to these as well.
+        """
+        return None if self._kept is None else (inputs[0][self._kept][:, None],)
 
     @torch.inference_mode()
     def _probe(self) -> list[Shape]:
@@ -472,7 +529,7 @@ class TransformersEngine:
         probe = _Probe(windows)
         ids = torch.zeros(1, 2, dtype=torch.int64, device=self.device)
         positions = torch.arange(2, device=self.device)[None]
-        self._last = torch.ones(1, dtype=torch.int64, device=self.device)
+        self._kept = torch.zeros(1, dtype=torch.int64, device=self.device), ids.new_ones(1)
         logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, lcbench_pass=probe).logits
         missing = sorted(set(range(len(windows))) - set(probe.shapes))
         if missing:
@@ -480,6 +537,13 @@ class TransformersEngine:
         if logits.shape[1] != 1:
             raise UsageError(f"{kind} does not compute its logits through its output embedding.")
         return [probe.shapes[index] for index in range(len(windows))]
+
+
+def out_of_memory(error: RuntimeError) -> str | None:
+    """What an error says, where it is one of memory: torch.OutOfMemoryError is; the CPU's allocator raises plainly."""
+    told = str(error)
+    known = isinstance(error, torch.OutOfMemoryError) or any(phrase in told for phrase in OUT_OF_MEMORY)
+    return told if known else None
 
 
 def _eos_ids(model: Any) -> frozenset[int]:
