@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 
@@ -19,7 +20,7 @@ from lcbench.paths import shipped
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from lcbench.schema import Suite, Task
+    from lcbench.schema import Average, Data, Suite, Task
 
 Model = TypeVar("Model", bound="BaseModel")
 
@@ -51,7 +52,17 @@ def load_task(path: Path) -> Task:
     task = load(path, Task)
     if task.benchmark in PARAMS:
         _validated(path, PARAMS[task.benchmark], ("params",))
-    return task
+    data, shots = _beside(path, task.data), task.few_shot
+    if shots is not None:
+        shots = shots.model_copy(update={"data": _beside(path, shots.data)})
+    return task.model_copy(update={"data": data, "few_shot": shots})
+
+
+def _beside(path: Path, data: tuple[str, ...] | Data) -> tuple[str, ...] | Data:
+    """A file of rows is looked for beside the YAML file that names it."""
+    if isinstance(data, tuple) or data.file is None:
+        return data
+    return data.model_copy(update={"file": str((path.parent / Path(data.file).expanduser()).resolve())})
 
 
 def _validated(path: Path, model: type[Model], under: tuple[str, ...]) -> Model:
@@ -84,7 +95,8 @@ def _explain(path: Path, root: Any, model: type[BaseModel], error: Any, under: t
 def _keys_at(model: Any, loc: Sequence[str | int]) -> list[str]:
     for key in loc:
         field = getattr(model, "model_fields", {}).get(key)
-        model = field.annotation if field is not None else None
+        kinds = get_args(field.annotation) or (field.annotation,) if field is not None else ()
+        model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
     return list(getattr(model, "model_fields", {}))
 
 
@@ -105,12 +117,17 @@ def _line(node: Any, loc: Sequence[str | int]) -> int:
     return int(line)
 
 
+def _natural(path: Path) -> tuple[object, ...]:
+    """qa2 before qa10."""
+    return path.parent, *((int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path.stem))
+
+
 @cache
 def tasks() -> dict[str, Task]:
     """Every task by its name. A file of a user's folder hides the bundled task of the same name."""
     found: dict[str, Task] = {}
     for folder in folders("tasks"):
-        for path in sorted(folder.glob("**/*.yaml")):
+        for path in sorted(folder.glob("**/*.yaml"), key=_natural):
             if not path.name.startswith("_"):
                 task = load_task(path)
                 found.setdefault(task.name, task)
@@ -128,6 +145,15 @@ def suites() -> dict[str, Suite]:
             suite = load(path, Suite)
             found.setdefault(suite.name, suite)
     return found
+
+
+@cache
+def averages() -> list[Average]:
+    """The means over tasks that benchmarks report, from tasks/*/_group.yaml."""
+    from lcbench.schema import Group
+
+    found = [load(path, Group) for folder in folders("tasks") for path in sorted(folder.glob("*/_group.yaml"))]
+    return [average for group in found for average in group.averages]
 
 
 def suite(name: str) -> Suite:
@@ -148,16 +174,67 @@ class Selected:
 
 
 def select(names: Sequence[str], named: bool = True) -> list[Selected]:
-    """Tasks for names, aliases, groups, globs and YAML files, each once, in the order asked for.
+    """Tasks for names, aliases, groups, globs and YAML files, each once, in the order asked for. Params of the builder
+    ride behind a colon (`babilong/qa1:variant=en`); `lm_eval:NAME` is a task of the installed lm-eval.
 
-    Raises UsageError for a name that matches nothing, with the nearest names.
+    Raises UsageError for a name that matches nothing, with the nearest names, and for params that do not exist.
     """
     chosen: dict[str, Selected] = {}
     for name in names:
-        for task, full in _matches(name):
+        for task, full in _with_params(name):
             known = chosen.get(task.name)
             chosen[task.name] = Selected(task, (full and named) or (known is not None and known.named))
     return list(chosen.values())
+
+
+def _with_params(spec: str) -> list[tuple[Task, bool]]:
+    if spec.startswith("lm_eval:"):
+        return [(_lm_eval(spec), True)]
+    name, colon, told = spec.partition(":")
+    found = _matches(name)
+    return [(_changed(task, told), full) for task, full in found] if colon else found
+
+
+def _lm_eval(spec: str) -> Task:
+    """A task of lm-eval: what it is stands in the installed lm-eval, and is read when its cell is opened."""
+    from lcbench.schema import Generate, Task
+
+    name, _, told = spec.removeprefix("lm_eval:").partition(":")
+    task = Task(
+        name=f"lm_eval:{name}",
+        benchmark="lm_eval",
+        group="lm_eval",
+        score="lm_eval",
+        lengths="ignored",
+        generate=Generate(max_new_tokens=256),
+        params={"task": name},
+    )
+    return _changed(task, told) if told else task
+
+
+def _changed(task: Task, told: str) -> Task:
+    """The task with other params, `K=V,K=V`, and these in its name: its samples are others."""
+    from pydantic import ValidationError
+
+    from lcbench.schema import PARAMS
+
+    model = PARAMS.get(task.benchmark)
+    pairs = [part.partition("=") for part in told.split(",")]
+    if model is None or not all(equals for _, equals, _ in pairs):
+        raise UsageError(f"{task.name}:{told}: params are written NAME:key=value,key=value.")
+    asked = {key: yaml.safe_load(value) for key, _, value in pairs}
+    for key in asked:
+        if key not in model.model_fields:
+            known = list(model.model_fields)
+            raise UsageError(
+                f"{task.name} has no param {key!r}{nearest(key, known)}", hint=f"params: {', '.join(known) or 'none'}"
+            )
+    try:
+        changes = model.model_validate({**task.params, **asked}).changes()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{task.name}: param {first['loc'][0]!r}: {first['msg'].lower()}.") from error
+    return task.model_copy(update={"name": f"{task.name}:{told}", "params": {**task.params, **asked}, **changes})
 
 
 def _matches(name: str) -> list[tuple[Task, bool]]:
@@ -165,6 +242,8 @@ def _matches(name: str) -> list[tuple[Task, bool]]:
         if not Path(name).is_file():
             raise UsageError(f"No task file {name}.")
         return [(load_task(Path(name)), True)]
+    if name in tasks():
+        return [(tasks()[name], True)]
     for task in tasks().values():
         if name in _names(task):
             return [(task, True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from lcbench import __version__
 from lcbench.engines.transformers import TransformersEngine
 from lcbench.lengths import show_length
 from lcbench.plan import Plan
-from lcbench.schema import Task
+from lcbench.schema import Data, Task
 from lcbench.seeds import digest
 
 
@@ -31,8 +32,8 @@ def identity(plan: Plan) -> dict[str, Any]:
         "tasks": {x.task.name: f"version {x.task.version}, {_content(x.task)}" for x in plan.cells},
         "lengths": [show_length(x) for x in dict.fromkeys(x.length for x in plan.cells)],
         "samples": plan.samples,
-        "prompt": plan.prompt,
-        "texts": {x.task.prompts.key: x.wording.sha256 for x in plan.cells},
+        "prompt": {x.task.name: x.wording.prompt for x in plan.cells},
+        "texts": {x.task.name: x.wording.sha256 for x in plan.cells},
         "materials": plan.materials,
         "max_new_tokens": c.max_new_tokens,
         "strategy": c.strategy,
@@ -94,12 +95,16 @@ def _git_revision() -> str | None:
 
 def _content(task: Task) -> str:
     """A digest of all that decides a task's samples and scores; its description does not."""
-    return digest(task.model_dump(exclude={"description", "source", "divergences", "aliases"}))[:12]
+    content = task.model_dump(exclude={"description", "source", "divergences", "aliases", "group", "split"})
+    if isinstance(task.data, Data):
+        content["data"]["file"] = None  # what the file holds is in the materials
+    return digest(content)[:12]
 
 
 def default_folder(plan: Plan) -> Path:
     """results/runs/NAME-CONFIGHASH: the same command finds its own folder again."""
     c = plan.config
-    name = f"{Path(plan.model.name).name}-{c.suite or '+'.join(t.replace('/', '_') for t in c.tasks) or 'quick'}"
-    asked = [c.model_dump(), [str(s) for s in plan.attention], [x.id for x in plan.cells], plan.samples, plan.prompt]
-    return Path("results/runs") / f"{name[:80].replace('*', 'x')}-{digest(asked)[:10]}"
+    name = f"{Path(plan.model.name).name}-{c.suite or '+'.join(c.tasks) or 'quick'}"
+    prompts = [x.wording.prompt for x in plan.cells]
+    asked = [c.model_dump(), [str(s) for s in plan.attention], [x.id for x in plan.cells], plan.samples, prompts]
+    return Path("results/runs") / f"{re.sub('[^A-Za-z0-9._+-]', '_', name)[:80]}-{digest(asked)[:10]}"

@@ -24,9 +24,11 @@ def parse_lengths(text: str) -> tuple[int, ...]:
 
 
 def show_length(tokens: int | None) -> str:
-    """4096 -> `4k`, 1048576 -> `1M`, 1000 -> `1000`; a task without a length shows `-`."""
+    """4096 -> `4k`, 1048576 -> `1M`, 1000 -> `1000`, 0 -> `0k`; a task without a length shows `-`."""
     if tokens is None:
         return "-"
+    if tokens == 0:
+        return "0k"
     if tokens and tokens % (K * K) == 0:
         return f"{tokens // (K * K)}M"
     if tokens and tokens % K == 0:

@@ -4,8 +4,9 @@ here, before any model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lcbench import catalog, models
@@ -14,33 +15,45 @@ from lcbench.benchmarks import BUILDERS
 from lcbench.benchmarks.base import Brief, Cell, Wording
 from lcbench.benchmarks.wording import wording
 from lcbench.data import sources
-from lcbench.errors import CannotBuild, LcbenchError, UsageError
+from lcbench.errors import CannotBuild, LcbenchError, MissingError, UsageError
 from lcbench.lengths import parse_length, show_length
 from lcbench.models import Model
 from lcbench.prompting import Prompter
-from lcbench.schema import PromptSource, RunConfig, Task
-from lcbench.scoring import SCORERS
+from lcbench.records import Completion, Sample, Score
+from lcbench.schema import RunConfig, ScoreBy, Suite, Task
+from lcbench.scoring import bind
 
 DEFAULT_SUITE = "quick"
 DEFAULT_SAMPLES = 20
+PULL = "lcbench data pull "
+
+
+Verdict = Callable[[Sample, Completion], Score]
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One task at one length. `na`: why there are no samples of it; then `cell` is None and n is 0."""
+    """One task at one length. `na`: why there are no samples of it; then `cell` is None and n is 0.
+
+    row_tokens: the most tokens that one sample of it can take, prompt and answers. verdict: the task's score of a
+    completion; beside: the verdicts of the other metrics, by name.
+    """
 
     task: Task
-    length: int
+    length: int | None
     n: int
     skipped: int
     cell: Cell | None
     wording: Wording
     max_new_tokens: int
+    row_tokens: int
+    verdict: Verdict
+    beside: dict[str, Verdict] = field(default_factory=dict)
     na: str | None = None
 
     @property
     def id(self) -> str:
-        return f"{self.task.name}:{self.length}"
+        return f"{self.task.name}:{'-' if self.length is None else self.length}"
 
 
 @dataclass(frozen=True)
@@ -52,8 +65,8 @@ class Plan:
     attention: list[AttentionSpec]
     cells: list[PlannedCell]
     prompter: Prompter
-    prompt: PromptSource
     samples: int
+    context: int | None
     materials: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -77,53 +90,109 @@ def _literal(text: str) -> Any:
 
 
 def open_cell(
-    task: Task, length: int, prompter: Prompter, config: RunConfig, prompt: PromptSource
+    task: Task, length: int | None, prompter: Prompter, config: RunConfig, context: int | None = None
 ) -> tuple[Brief, Cell]:
-    """The samples of one task at one length. Raises UsageError for a builder or scorer that does not exist."""
-    for kind, name, known in (("benchmark", task.benchmark, BUILDERS), ("score", task.score, SCORERS)):
-        if name not in known:
-            raise UsageError(f"{task.name}: no {kind} is called {name!r}{catalog.nearest(name, known)}")
-    words = wording(task, prompt)
+    """The samples of one task at one length. context: the model's, which bounds what no length bounds.
+
+    Raises UsageError for a builder that does not exist.
+    """
+    if task.benchmark not in BUILDERS:
+        raise UsageError(
+            f"{task.name}: no benchmark is called {task.benchmark!r}{catalog.nearest(task.benchmark, BUILDERS)}"
+        )
+    words = wording(task, config.prompt)
     new = config.max_new_tokens or task.generate.max_new_tokens
-    brief = Brief(task, prompter, length, new, config.seed, words)
+    overridden = config.max_new_tokens is not None
+    brief = Brief(task, prompter, length, length or context, new, config.seed, words, context, overridden)
     return brief, BUILDERS[task.benchmark](brief)
 
 
-def selection(config: RunConfig) -> tuple[list[catalog.Selected], list[int], int, PromptSource]:
-    """The tasks, lengths, samples and prompt source asked for, or the suite's where the flags are silent."""
-    suite = None
-    if config.suite or not config.tasks:
-        suite = catalog.suite(config.suite or DEFAULT_SUITE)
-    chosen = catalog.select(config.tasks) if config.tasks else catalog.select(suite.tasks if suite else (), named=False)
-    lengths = list(dict.fromkeys(config.lengths))
-    if not lengths:
+def verdict_of(task: Task, scorer: ScoreBy) -> Verdict:
+    """A scorer as the runner calls it. What has nothing to be scored against has no score."""
+    try:
+        score = bind(scorer.name, scorer.arguments)
+    except UsageError as error:
+        raise UsageError(f"{task.name}: {error.message}.", hint=error.hint) from error
+
+    def verdict(sample: Sample, completion: Completion) -> Score:
+        found = score(completion.text, sample.references, sample.fields)
+        return found if sample.references else Score(None, found.extracted, found.flags)
+
+    return verdict
+
+
+def with_suite(config: RunConfig) -> tuple[RunConfig, Suite | None]:
+    """The configuration with the suite's samples and prompt source where the flags are silent."""
+    if config.tasks and not config.suite:
+        return config.model_copy(update={"samples": config.samples or DEFAULT_SAMPLES}), None
+    suite = catalog.suite(config.suite or DEFAULT_SUITE)
+    update = {
+        "samples": config.samples or suite.samples or DEFAULT_SAMPLES,
+        "prompt": config.prompt or suite.prompt,
+    }
+    return config.model_copy(update=update), suite
+
+
+def selection(config: RunConfig, suite: Suite | None) -> list[catalog.Selected]:
+    """The tasks asked for, or the suite's."""
+    if config.tasks:
+        return catalog.select(config.tasks)
+    return catalog.select(suite.tasks if suite else (), named=False)
+
+
+def lengths_of(task: Task, config: RunConfig, suite: Suite | None, context: int | None) -> list[int | None]:
+    """The lengths that a task runs at: those asked for; where the flags are silent, the suite's for a task that fills
+    a length, and the model's context for one whose texts have their own; none for one that ignores them.
+    """
+    if task.lengths == "ignored":
+        return [None]
+    if config.lengths:
+        return list(dict.fromkeys(config.lengths))
+    if task.lengths == "fill":
         own = suite.lengths if suite else ()
-        lengths = [parse_length(x) for x in own or catalog.suite(DEFAULT_SUITE).lengths]
-    samples = config.samples or (suite.samples if suite else None) or DEFAULT_SAMPLES
-    prompt = config.prompt or (suite.prompt if suite else "official")
-    return chosen, lengths, samples, prompt
+        return [parse_length(x) for x in own or catalog.suite(DEFAULT_SUITE).lengths]
+    if context is None:
+        raise UsageError(f"{task.name} needs a budget, and this model names no context.", hint="--lengths 32k")
+    return [context]
 
 
 def make_plan(config: RunConfig) -> Plan:
     """Resolve everything a run needs but the weights. Raises LcbenchError for whatever cannot run as asked."""
     _check_names(config)
-    chosen, lengths, samples, prompt = selection(config)
+    asked, suite = with_suite(config)
+    chosen = selection(asked, suite)
     specs = list(dict.fromkeys(parse(s) for s in config.attn))
-    for task in chosen:
-        wording(task.task, prompt)
-        if task.task.data:
-            sources.find(*task.task.data)
+    check_texts([selected.task for selected in chosen], asked)
     model = models.resolve(config.model, config.model_args)
     specs = specs or [parse(model.trained_attention)]
-    _check_context(model, config, lengths)
+    context = context_length(model, config)
+    wanted = [(s, length) for s in chosen for length in lengths_of(s.task, asked, suite, context)]
+    _check_context(model, context, [length for _, length in wanted if length is not None])
     _check_attention(model, specs)
     prompter = prompter_of(model, config)
-    cells = [_planned(s, length, prompter, config, prompt, samples) for s in chosen for length in lengths]
+    cells = [_planned(s, length, prompter, asked, context) for s, length in wanted]
     if not any(c.cell for c in cells):
         reasons = "; ".join(f"{c.task.name} at {show_length(c.length)}: {c.na}" for c in cells)
         raise UsageError(f"No cell is left to run: {reasons}.", hint="longer --lengths, or other --tasks")
     materials = {f"{c.task.name}/{k}": v for c in cells if c.cell for k, v in c.cell.materials.items()}
-    return Plan(config, model, specs, cells, prompter, prompt, samples, materials)
+    return Plan(config, model, specs, cells, prompter, asked.samples or DEFAULT_SAMPLES, context, materials)
+
+
+def check_texts(tasks: Sequence[Task], config: RunConfig) -> None:
+    """That the prompts and pinned data of the tasks are here. Raises MissingError with the command that pulls them."""
+    missing: dict[str, str] = {}  # hint -> what
+    for task in tasks:
+        named = (task.data, task.few_shot.data if task.few_shot else ())
+        needs: list[Callable[[], object]] = [partial(wording, task, config.prompt)]
+        needs += [partial(sources.find, *names) for names in named if isinstance(names, tuple) and names]
+        for need in needs:
+            try:
+                need()
+            except MissingError as error:
+                missing[str(error.hint)] = error.message
+    if missing:
+        pulls = [hint.removeprefix(PULL) for hint in missing if hint.startswith(PULL)]
+        raise MissingError(" ".join(missing.values()), hint=PULL + " ".join(pulls) if pulls else next(iter(missing)))
 
 
 def _check_names(config: RunConfig) -> None:
@@ -145,11 +214,10 @@ def _check_names(config: RunConfig) -> None:
     choose_dtype(config.dtype, choose_device(config.device).impl, None)
 
 
-def _check_context(model: Model, config: RunConfig, lengths: Sequence[int]) -> None:
-    context = context_length(model, config)
-    if context is None or max(lengths) <= context:
+def _check_context(model: Model, context: int | None, lengths: Sequence[int]) -> None:
+    if context is None or not lengths or max(lengths) <= context:
         return
-    above = [show_length(x) for x in lengths if x > context]
+    above = [show_length(x) for x in dict.fromkeys(lengths) if x > context]
     factor = -(-max(lengths) // (model.context_length or context))
     raise UsageError(
         f"--lengths {','.join(above)}: {model.name} has a context of {context} tokens.",
@@ -186,21 +254,42 @@ def windows_of(spec: AttentionSpec) -> bool:
 
 
 def _planned(
-    selected: catalog.Selected, length: int, prompter: Prompter, config: RunConfig, prompt: PromptSource, samples: int
+    selected: catalog.Selected, length: int | None, prompter: Prompter, config: RunConfig, context: int | None
 ) -> PlannedCell:
-    task = selected.task
+    task, samples = selected.task, config.samples or DEFAULT_SAMPLES
+    verdict: Verdict = _no_verdict
+    beside: dict[str, Verdict] = {}
     try:
-        brief, cell = open_cell(task, length, prompter, config, prompt)
+        if task.benchmark != "lm_eval":
+            verdict = verdict_of(task, task.scorer)
+            beside = {s.name: verdict_of(task, s) for s in task.scorers_beside}
+        brief, cell = open_cell(task, length, prompter, config, context)
         n, skipped = cell.prepare(samples)
         if n == 0:
-            raise CannotBuild(f"none of its items fits {length} tokens")
-        cell.sample(0)
-        cell.sample(n - 1)
+            raise CannotBuild(f"none of its items fits {brief.limit} tokens")
+        ends = [cell.sample(0), cell.sample(n - 1)]
     except CannotBuild as error:
         if selected.named:
             raise LcbenchError(
                 f"{task.name} at {show_length(length)}: {error.message}.", hint="a longer --lengths"
             ) from error
         new = config.max_new_tokens or task.generate.max_new_tokens
-        return PlannedCell(task, length, 0, 0, None, wording(task, prompt), new, na=error.message)
-    return PlannedCell(task, length, n, skipped, cell, brief.wording, brief.max_new_tokens)
+        return PlannedCell(
+            task, length, 0, 0, None, wording(task, config.prompt), new, 0, verdict, beside, na=error.message
+        )
+    # A length bounds every sample that is made to it; others are built to find the longest.
+    widest = length if length and cell.bounded else max(map(_tokens_of, map(cell.sample, range(n))))
+    new = ends[0].max_new_tokens
+    return PlannedCell(
+        task, length, n, skipped, cell, cell.wording or brief.wording, new, widest, cell.verdict or verdict, beside
+    )
+
+
+def _no_verdict(sample: Sample, completion: Completion) -> Score:
+    raise LcbenchError(f"{sample.task} has no scorer.")
+
+
+def _tokens_of(sample: Sample) -> int:
+    """The most tokens that a sample holds in the engine at once."""
+    answers = sample.max_new_tokens + sum(turn.max_new_tokens for turn in sample.later)
+    return (sample.prompt_tokens + answers) * max(1, len(sample.options))

@@ -9,8 +9,9 @@ exact, and the whole prompt is encoded instead. Either way the count is the coun
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 from jinja2 import TemplateError
 
 from lcbench.errors import CannotBuild, UsageError
-from lcbench.records import Evidence, Sample
+from lcbench.records import Evidence, Option, Sample, Turn, answer_mark
 
 CONTEXT = "\ue000context\ue000"  # private-use characters: they stand where the haystack goes while a frame is made
 Units = float | np.ndarray
@@ -117,9 +118,41 @@ class Prompter:
         adds = self.tokenizer("")["input_ids"][:1] == [first]
         return [first] if self.template is None and first is not None and adds else []
 
+    @cached_property
+    def start(self) -> list[int]:
+        """One token for a text to begin after, where nothing else comes before it."""
+        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
+        return [next((i for i in ids if i is not None), 0)]
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a rendered prompt."""
         return self.bos + self.backend.encode(text, add_special_tokens=False).ids
+
+    def encode_turn(self, turn: Turn, answers: Sequence[str], limit: int | None) -> list[int]:
+        """Token ids of a later turn. Earlier answers that do not fit `limit` tokens of the whole lose their ends."""
+        answers = list(answers)
+        while True:
+            messages = [{**m, "content": _with_answers(m["content"], answers)} for m in turn.messages]
+            ids = self.encode(self.render(messages, _with_answers(turn.answer_prefix, answers)))
+            over = 0 if limit is None else len(ids) + turn.max_new_tokens - limit
+            longest = max(answers, key=len, default="")
+            if over <= 0 or not longest:
+                return ids
+            spans = self.backend.encode(longest, add_special_tokens=False).offsets
+            answers[answers.index(longest)] = longest[: spans[max(0, len(spans) - over)][0]] if spans else ""
+
+    def encode_option(self, option: Option) -> tuple[list[int], list[int]]:
+        """Token ids before an option, and of the option: those that the whole text has more.
+
+        Blanks at the end of what comes before belong to the option, as tokenizers join them to the next word
+        (EleutherAI/lm-evaluation-harness 4e7e0d47, api/model.py, _encode_pair).
+        """
+        before = self.render(option.messages, option.answer_prefix) if option.messages else option.answer_prefix
+        kept = before.rstrip() if before else before
+        ids = self.encode(kept) if kept else self.start
+        if not kept:
+            return ids, self.backend.encode(option.continuation, add_special_tokens=False).ids
+        return ids, self.encode(before + option.continuation)[len(ids) :]
 
     def count(self, text: str) -> int:
         """How many tokens a rendered prompt has."""
@@ -153,6 +186,12 @@ class Prompter:
             return None
         width = len(units[0])
         return np.concatenate([c.reshape(-1, width)[1:-1] for c in counts if c is not None])
+
+
+def _with_answers(text: str, answers: Sequence[str]) -> str:
+    """`text` with every answer mark filled in one pass, so that marks inside an answer stay what they are."""
+    marks = {answer_mark(k): answer for k, answer in enumerate(answers)}
+    return re.sub("|".join(marks), lambda found: marks[found[0]], text)
 
 
 def _chat_template(own: str | None, asked: str | None) -> str | None:
@@ -248,10 +287,21 @@ class Fitter:
             guess = middle + max(step, 1) if spare >= 0 else middle - max(step, 1)
         return best
 
-    def sample(self, index: int, frame: Frame, context: Context, references: Sequence[str]) -> Sample:
-        """The finished sample, with its exact count and where the evidence stands in the last message."""
+    def sample(
+        self,
+        index: int,
+        frame: Frame,
+        context: Context,
+        references: Sequence[str],
+        item: str | int | None = None,
+        fields: dict[str, Any] | None = None,
+    ) -> Sample:
+        """The finished sample, with its exact count and where the evidence stands in the last message.
+
+        item: its name in the data that it is made of, else its index. fields: what the metric reads beside references.
+        """
         body = "".join(context.pieces)
-        name = f"{self.task}:{self.length}:{index}"
+        name = f"{self.task}:{self.length}:{index if item is None else item}"
         return Sample(
             id=name,
             task=self.task,
@@ -264,6 +314,7 @@ class Fitter:
             prompt_tokens=self.tokens(frame, context),
             max_new_tokens=self.max_new_tokens,
             evidence=tuple(_evidence(frame, context, len(body))),
+            fields=fields or {},
         )
 
 
@@ -286,19 +337,23 @@ def _evidence(frame: Frame, context: Context, body: int) -> list[Evidence]:
 
 def sample_json(sample: Sample) -> str:
     """One line of `tasks build`: the finished sample, for use anywhere."""
-    return json.dumps(
-        {
-            "id": sample.id,
-            "task": sample.task,
-            "length": sample.length,
-            "index": sample.index,
-            "messages": list(sample.messages),
-            "answer_prefix": sample.answer_prefix,
-            "references": list(sample.references),
-            "prompt_tokens": sample.prompt_tokens,
-            "max_new_tokens": sample.max_new_tokens,
-            "evidence": [{"start": e.start, "end": e.end, "depth": e.depth} for e in sample.evidence],
-            "context_id": sample.context_id,
-        },
-        ensure_ascii=False,
-    )
+    row: dict[str, Any] = {
+        "id": sample.id,
+        "task": sample.task,
+        "length": sample.length,
+        "index": sample.index,
+        "messages": list(sample.messages),
+        "answer_prefix": sample.answer_prefix,
+        "references": list(sample.references),
+        "prompt_tokens": sample.prompt_tokens,
+        "max_new_tokens": sample.max_new_tokens,
+        "evidence": [{"start": e.start, "end": e.end, "depth": e.depth} for e in sample.evidence],
+        "context_id": sample.context_id,
+    }
+    if sample.fields:
+        row["fields"] = sample.fields
+    if sample.later:
+        row["later"] = [asdict(turn) for turn in sample.later]
+    if sample.options:
+        row["options"] = [asdict(option) for option in sample.options]
+    return json.dumps(row, ensure_ascii=False)

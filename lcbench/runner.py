@@ -13,9 +13,8 @@ from lcbench.engines.transformers import TransformersEngine
 from lcbench.errors import EngineOutOfMemory, LcbenchError, UsageError
 from lcbench.identity import default_folder, identity, surroundings
 from lcbench.plan import Plan, PlannedCell, make_plan
-from lcbench.records import BatchCost, Completion, Record, Sample, Sampling
+from lcbench.records import BatchCost, Completion, Option, Record, Sample, Sampling, Score, Turn
 from lcbench.schema import RunConfig
-from lcbench.scoring import SCORERS
 from lcbench.seeds import digest
 from lcbench.store import RunFolder, open_run
 from lcbench.strategies import STRATEGIES
@@ -30,7 +29,7 @@ class View(Protocol):
 
     def start(self, plan: Plan, folder: RunFolder) -> None: ...
     def say(self, text: str) -> None: ...
-    def sample(self, batch: Batch, sample: Sample, score: float) -> None: ...
+    def sample(self, batch: Batch, sample: Sample, score: float | None) -> None: ...
     def split(self, batch: Batch) -> None: ...
     def recorded(self, batch: Batch, folder: RunFolder) -> None: ...
     def close(self) -> None: ...
@@ -131,34 +130,45 @@ def answer(
     plan: Plan, engine: TransformersEngine, strategy: Any, batch: Batch, settled: dict[str, Any], view: View
 ) -> list[Record]:
     """The records of one batch, in the order of its samples."""
-    task, cell = batch.cell.task, batch.cell.cell
+    cell = batch.cell.cell
     assert cell is not None
-    scorer = SCORERS[task.score]
     samples = {s.id: s for s in (cell.sample(i) for i in range(batch.first, batch.last))}
     prompts = {s.id: prompt_ids(plan, s) for s in samples.values()}
     items = [item(plan, batch, s, prompts[s.id]) for s in samples.values()]
     answers = strategy.answer(engine, items, Sampling(seed=plan.config.seed))
-    completions: dict[str, Completion] = {}
+    judged: dict[str, tuple[Completion, Score]] = {}
     for completion in answers:
-        completions[completion.key] = completion
         sample = samples[completion.key]
-        view.sample(batch, sample, scorer(completion.text, sample.references).value)
-    return [record(plan, batch, samples[k], prompts[k], completions[k], answers.cost, settled) for k in samples]
+        judged[completion.key] = completion, batch.cell.verdict(sample, completion)
+        view.sample(batch, sample, judged[completion.key][1].value)
+    return [record(plan, batch, samples[k], prompts[k], *judged[k], answers.cost, settled) for k in samples]
 
 
 def item(plan: Plan, batch: Batch, sample: Sample, prompt: tuple[int, ...]) -> Item:
     """What a strategy is given of a sample; its own prompt is encoded already."""
-    task = batch.cell.task
+    limit = batch.cell.length or plan.context
 
     def render(messages: Sequence[dict[str, str]], answer_prefix: str) -> tuple[int, ...]:
         if messages is sample.messages and answer_prefix is sample.answer_prefix:
             return prompt
         return tuple(plan.prompter.encode(plan.prompter.render(messages, answer_prefix)))
 
-    def extract(completion: str) -> str | None:
-        return SCORERS[task.score](completion, sample.references).extracted
+    def render_turn(turn: Turn, answers: Sequence[str]) -> tuple[int, ...]:
+        return tuple(plan.prompter.encode_turn(turn, answers, limit))
 
-    return Item(sample.id, sample, task.generate.stop, render, extract)
+    def render_option(option: Option) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        before, target = plan.prompter.encode_option(option)
+        return tuple(before), tuple(target)
+
+    def extract(completion: str) -> str | None:
+        return batch.cell.verdict(sample, Completion(sample.id, completion, (), "stop")).extracted
+
+    return Item(sample.id, sample, stops(batch, sample), render, render_turn, render_option, extract)
+
+
+def stops(batch: Batch, sample: Sample) -> tuple[str, ...]:
+    """The strings that end a sample's first answer: its own, else the task's."""
+    return batch.cell.task.generate.stop if sample.stop is None else sample.stop
 
 
 def prompt_ids(plan: Plan, sample: Sample) -> tuple[int, ...]:
@@ -179,18 +189,20 @@ def record(
     sample: Sample,
     prompt: tuple[int, ...],
     completion: Completion,
+    verdict: Score,
     cost: BatchCost,
     settled: dict[str, Any],
 ) -> Record:
     """One line of samples.jsonl."""
-    verdict = SCORERS[batch.cell.task.score](completion.text, sample.references)
+    others = {} if completion.error else {k: v(sample, completion).value for k, v in batch.cell.beside.items()}
+    beside = {k: value for k, value in others.items() if value is not None}
     return Record(
         key=record_key(plan, batch, sample, prompt, settled),
         cell=f"{batch.spec}|{batch.cell.id}",
         batch=batch.id,
         sample_id=sample.id,
         index=sample.index,
-        prompt=plan.prompt,
+        prompt=batch.cell.wording.prompt,
         prompt_tokens=sample.prompt_tokens,
         new_tokens=len(completion.ids),
         completion=None if completion.error else completion.text,
@@ -202,6 +214,11 @@ def record(
         references=sample.references,
         truncated=sample.truncated,
         evidence=tuple(asdict(e) for e in sample.evidence),
+        fields=sample.fields,
+        tags=sample.tags,
+        beside={**verdict.beside, **beside},
+        earlier=completion.earlier,
+        likelihoods=completion.likelihoods,
         cost=asdict(cost),
     )
 
@@ -213,18 +230,20 @@ def failed(plan: Plan, batch: Batch, settled: dict[str, Any], reason: str) -> Re
     why = f"out of memory with a prompt of {sample.prompt_tokens} tokens alone: {reason}".strip(": ")
     nothing = BatchCost(1, sample.prompt_tokens, 0, 0.0, 0.0, 0, None)
     completion = Completion(sample.id, "", (), "failed", why)
-    return record(plan, batch, sample, prompt_ids(plan, sample), completion, nothing, settled)
+    score = Score(0.0, None, ("failed",))
+    return record(plan, batch, sample, prompt_ids(plan, sample), completion, score, nothing, settled)
 
 
 def record_key(plan: Plan, batch: Batch, sample: Sample, prompt: tuple[int, ...], settled: dict[str, Any]) -> str:
     """sha256 over everything that decides a record."""
     c, task = plan.config, batch.cell.task
     return digest([
-        task.name, task.version, sample.id, prompt, plan.prompt, plan.prompter.template,
+        task.name, task.version, sample.id, prompt, batch.cell.wording.prompt, plan.prompter.template,
         plan.prompter.template_args, plan.model.fingerprint, plan.model.revision, settled["dtype"]["impl"],
         c.engine, TransformersEngine.version, settled["device"]["impl"].split(":")[0],
         str(batch.spec), settled["attention"][str(batch.spec)]["impl"],
-        c.strategy, sample.max_new_tokens, list(task.generate.stop), c.seed,
+        c.strategy, sample.max_new_tokens, list(stops(batch, sample)), [asdict(t) for t in sample.later],
+        [asdict(o) for o in sample.options], c.seed,
         {k: c.model_args[k] for k in MODEL_ARGS if k in c.model_args},
     ])  # fmt: skip
 
@@ -234,7 +253,7 @@ def batches(plan: Plan, settled: dict[str, Any]) -> Iterator[Batch]:
     for spec in plan.attention:
         budget = settled["attention"][str(spec)]["batch_tokens"]
         for cell in plan.runnable:
-            rows = max(1, min(MOST_ROWS, budget // cell.length))
+            rows = max(1, min(MOST_ROWS, budget // cell.row_tokens))
             for first in range(0, cell.n, rows):
                 yield Batch(spec, cell, first, min(first + rows, cell.n))
 

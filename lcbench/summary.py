@@ -5,12 +5,19 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from lcbench import catalog
+from lcbench.figures import figures
 from lcbench.lengths import show_length
 from lcbench.plan import Plan, PlannedCell
-from lcbench.stats import wilson
+from lcbench.stats import mean_of_means
 from lcbench.store import RunFolder
 
 Row = dict[str, Any]
+PROMPTS = {
+    "official": "Prompts{tasks} are the benchmark's own (official): {sources}.",
+    "builtin": "Prompts{tasks} are lcbench's own wording (builtin): not comparable with published scores.",
+    "task": "Prompts{tasks} are those of the task's file (task).",
+}
 
 
 def summarise(plan: Plan, folder: RunFolder) -> dict[str, Any]:
@@ -20,42 +27,105 @@ def summarise(plan: Plan, folder: RunFolder) -> dict[str, Any]:
     by_cell: dict[str, list[Row]] = {}
     for records in folder.batches.values():
         by_cell.setdefault(records[0]["cell"], []).extend(records)
-    cells, costs = [], []
+    cells, costs, beside, parts = [], [], [], []
     for spec in plan.attention:
         every: list[Row] = []
         for planned in plan.cells:
             rows = sorted(by_cell.get(f"{spec}|{planned.id}", []), key=lambda r: r["index"])
             every += rows
             cells.append(_cell(plan, str(spec), planned, rows))
+            place = {"task": planned.task.name, "length": planned.length, "attn": str(spec)}
+            beside += [{**place, **row} for row in _beside(rows)]
+            parts += [{**place, **row} for row in _parts(planned.task.scorer.name, rows)]
         costs.append({"attn": str(spec), **cost(every)})
-    return {"run": str(folder.path), "cells": cells, "mechanisms": costs, "notes": notes(plan)}
+    return {
+        "run": str(folder.path),
+        "cells": cells,
+        "averages": _averages(cells),
+        "beside": beside,
+        "parts": parts,
+        "mechanisms": costs,
+        "notes": notes(plan),
+    }
+
+
+def _figures(metric: str, rows: list[Row], verdicts: list[float | None] | None = None) -> Row:
+    """Score, interval and n over records. A failed sample scores 0 under every metric; if all failed there is none."""
+    if not any(r["finish"] != "failed" for r in rows):
+        return {"score": None, "ci": None, "n": len(rows)}
+    names = {name for r in rows for name in r["beside"]}
+    beside = [r["beside"] if r["finish"] != "failed" else dict.fromkeys(names, 0.0) for r in rows]
+    return figures(metric, [r["score"] for r in rows] if verdicts is None else verdicts, beside)
+
+
+def _beside(rows: list[Row]) -> list[Row]:
+    """The same answers under the metrics that stand beside the score."""
+    metrics = dict.fromkeys(name for r in rows for name in r["beside"])
+    verdicts = {m: [0.0 if r["finish"] == "failed" else r["beside"].get(m) for r in rows] for m in metrics}
+    return [{"metric": m, **_figures(m, rows, verdicts[m])} for m in metrics]
+
+
+def _parts(metric: str, rows: list[Row]) -> list[Row]:
+    """The score by each column that the task is broken down by."""
+    found = []
+    for column in dict.fromkeys(column for r in rows for column in r["tags"]):
+        values = sorted({r["tags"][column] for r in rows if column in r["tags"]})
+        for value in values:
+            members = [r for r in rows if r["tags"].get(column) == value]
+            found.append({"by": column, "value": value, **_figures(metric, members)})
+    return found
+
+
+def _averages(cells: list[Row]) -> list[Row]:
+    """The means over tasks that benchmarks report, for every length and mechanism at which the run has all of them."""
+    found = []
+    for average in catalog.averages():
+        members = {name: [c for c in cells if c["task"] == name] for name in average.tasks}
+        for length, attn in dict.fromkeys((c["length"], c["attn"]) for c in members[average.tasks[0]]):
+            at = [c for name in average.tasks for c in members[name] if (c["length"], c["attn"]) == (length, attn)]
+            if len(at) < len(average.tasks):
+                continue
+            prompts = dict.fromkeys(c["prompt"] for c in at)
+            whole = all(c["score"] is not None for c in at) and len(prompts) == 1  # two wordings are never averaged
+            mean, low, high = mean_of_means([(c["score"], *c["ci"]) for c in at]) if whole else (None, None, None)
+            found.append({
+                "name": average.name, "length": length, "attn": attn, "n": sum(c["n"] for c in at),
+                "score": None if mean is None else round(mean, 2),
+                "ci": None if low is None or high is None else [round(low, 2), round(high, 2)],
+                "prompt": ", ".join(prompts),
+            })  # fmt: skip
+    return found
 
 
 def _cell(plan: Plan, spec: str, planned: PlannedCell, rows: list[Row]) -> Row:
-    values = [r["score"] for r in rows]
-    failed = sum(r["finish"] == "failed" for r in rows)
-    scored = bool(rows) and failed < len(rows)
-    low, high = wilson(values) if scored else (0.0, 0.0)
+    values = _figures(planned.task.scorer.name, rows)
     return {
         "task": planned.task.name,
         "length": planned.length,
         "model": plan.model.name,
         "attn": spec,
         "strategy": plan.config.strategy,
-        "prompt": plan.prompt,
-        "metric": planned.task.score,
-        "score": round(100 * sum(values) / len(values), 2) if scored else None,
-        "ci": [round(100 * low, 2), round(100 * high, 2)] if scored else None,
-        "n": len(rows),
-        "n_failed": failed,
+        "prompt": planned.wording.prompt,
+        "metric": planned.task.scorer.name,
+        **values,
+        "n_failed": sum(r["finish"] == "failed" for r in rows),
         "n_unextracted": sum(r["extracted"] is None and r["finish"] != "failed" for r in rows),
         "n_truncated": sum(r["truncated"] for r in rows),
         "n_skipped": planned.skipped,
         "max_new_tokens": planned.max_new_tokens,
-        "overridden": planned.max_new_tokens != planned.task.generate.max_new_tokens,
-        "na": planned.na,
+        "overridden": plan.config.max_new_tokens not in (None, planned.task.generate.max_new_tokens),
+        "split": planned.task.split,
+        "na": planned.na or _unlabelled(planned, rows),
         **cost(rows),
     }
+
+
+def _unlabelled(planned: PlannedCell, rows: list[Row]) -> str | None:
+    if not rows or not all(r["score"] is None for r in rows):
+        return None
+    if planned.task.benchmark == "lm_eval":
+        return "no metric of it is a share of 1: its figures stand beside"
+    return f"its labels are not public: lcbench tasks export {planned.task.group} writes the answers"
 
 
 def cost(rows: list[Row]) -> Row:
@@ -91,9 +161,18 @@ def notes(plan: Plan) -> list[str]:
     told += [f"{name}: from {m['source']}." for name, m in plan.materials.items() if name.endswith("/data")]
     if plan.config.max_new_tokens:
         told.append(f"* max_new_tokens is {plan.config.max_new_tokens}, instead of the task's own.")
-    if plan.prompt == "builtin":
-        told.append("Prompts are lcbench's own wording (builtin): not comparable with published scores.")
-    else:
-        sources = dict.fromkeys(c.wording.source for c in plan.runnable)
-        told.append(f"Prompts are the benchmark's own (official): {', '.join(sources)}.")
+    told += [f"{c.task.name}: {c.task.split}, n={c.n}." for c in plan.runnable if c.task.split]
+    for kind, what in PROMPTS.items():
+        of_kind = [c for c in plan.runnable if c.wording.prompt == kind]
+        if of_kind:
+            sources = dict.fromkeys(c.wording.source for c in of_kind)
+            told.append(what.format(tasks=_groups(plan, of_kind), sources=", ".join(sources)))
     return told
+
+
+def _groups(plan: Plan, cells: list[PlannedCell]) -> str:
+    """` of ruler, babilong`: groups, or tasks of a group that is only partly meant; nothing for all of the run."""
+    if len(cells) == len(plan.runnable):
+        return ""
+    others = {c.task.group for c in plan.runnable if c not in cells}
+    return " of " + ", ".join(dict.fromkeys(c.task.name if c.task.group in others else c.task.group for c in cells))

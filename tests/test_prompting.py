@@ -10,7 +10,7 @@ import pytest
 from lcbench.errors import CannotBuild, UsageError
 from lcbench.plan import prompter_of
 from lcbench.prompting import CONTEXT, Context, Fitter, Prompter
-from lcbench.schema import RunConfig, split_attention
+from lcbench.schema import RunConfig, split_specs
 from tests.tokenizers_made import save
 
 THINKING = (
@@ -120,4 +120,4 @@ def test_a_token_across_two_pieces_is_not_added_up(folder: Path) -> None:
     ],
 )
 def test_mechanisms_are_told_apart_from_their_arguments(text: str, specs: tuple[str, ...]) -> None:
-    assert split_attention(text) == specs
+    assert split_specs("--attn", text) == specs

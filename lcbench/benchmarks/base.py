@@ -4,13 +4,13 @@ engines.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lcbench.errors import CannotBuild
 from lcbench.prompting import CONTEXT, Fitter, Frame, Prompter
-from lcbench.records import Sample
+from lcbench.records import Completion, Sample, Score
 from lcbench.schema import Task
 from lcbench.seeds import seed_of
 
@@ -20,35 +20,63 @@ PATIENCE = 4096  # draws of the later ones, so that what one sample fits all of 
 
 @dataclass(frozen=True)
 class Wording:
-    """The prompt strings of a task: official ones as pulled, or our own. `sha256` of their content goes into
-    run.json.
+    """The prompt strings of a task. prompt: "official" for the benchmark's own, "builtin" for ours, "task" for those
+    that the task's file holds.
+
+    entry: the task's entry of the texts, strings: all of them. `sha256` of the entry goes into run.json.
     """
 
-    template: str
-    answer_prefix: str
-    prompt: str
+    prompt: Literal["official", "builtin", "task"]
     source: str
     sha256: str
+    entry: Any = None
+    strings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def template(self) -> str:
+        return str(self.entry["template"])
+
+    @property
+    def answer_prefix(self) -> str:
+        return str(self.entry["answer_prefix"])
 
 
 @dataclass(frozen=True)
 class Brief:
-    """All that decides a cell's samples: nothing else may."""
+    """All that decides a cell's samples: nothing else may.
+
+    length: what was asked for, None for a task that ignores it. limit: the most tokens that prompt and answer may have
+    together: the length, else the model's context, None where neither is known. context: the model's.
+    overridden: max_new_tokens was asked for, and is not the task's own.
+    """
 
     task: Task
     prompter: Prompter
-    length: int
+    length: int | None
+    limit: int | None
     max_new_tokens: int
     seed: int
     wording: Wording
+    context: int | None = None
+    overridden: bool = False
 
     def seed_for(self, index: int, attempt: int = 0) -> int:
         """The seed of one sample, independent of every other."""
         parts = (self.seed, self.task.name, self.task.version, self.length, index)
         return seed_of(*parts) if attempt == 0 else seed_of(*parts, attempt)
 
+    @property
+    def filled(self) -> int:
+        """The length of a task that fills one."""
+        assert self.length is not None, f"{self.task.name} fills a length, and there is none"
+        return self.length
+
     def fitter(self) -> Fitter:
-        return Fitter(self.prompter, self.task.name, self.length, self.max_new_tokens)
+        return Fitter(self.prompter, self.task.name, self.filled, self.max_new_tokens)
+
+    def sample_id(self, item: str | int) -> str:
+        """The id of a sample: task, length, and the item's name in its data, or the index of one that is made."""
+        return f"{self.task.name}:{'-' if self.length is None else self.length}:{item}"
 
 
 def endless(samples: int) -> tuple[int, int]:
@@ -61,12 +89,17 @@ class Cell:
     """The samples of one task at one length. sample(i) is the same whatever else was asked for.
 
     prepare(n) -> (how many of n samples there are, how many items were passed over because they do not fit the length).
-    materials: name -> {source, sha256} of the texts and data they are made of.
+    materials: name -> {source, sha256} of the texts and data they are made of. verdict: for samples whose benchmark
+    scores them itself, in place of the task's scorers. wording: whose the prompts are, where the data decides that.
+    bounded: its samples keep to the length; ready-made ones may not.
     """
 
     sample: Callable[[int], Sample]
     prepare: Callable[[int], tuple[int, int]] = endless
     materials: dict[str, dict[str, Any]] = field(default_factory=dict)
+    verdict: Callable[[Sample, Completion], Score] | None = None
+    wording: Wording | None = None
+    bounded: bool = True
 
 
 def fill(template: str, **fields: str) -> str:

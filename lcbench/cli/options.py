@@ -13,3 +13,8 @@ class Prompt(StrEnum):
 class ListFormat(StrEnum):
     table = "table"
     json = "json"
+
+
+class Split(StrEnum):
+    validation = "validation"
+    test = "test"

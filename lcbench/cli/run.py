@@ -52,13 +52,13 @@ def run(
     """Score a model on tasks under one or more attention mechanisms, on the same samples; the same command resumes."""
     from lcbench.lengths import parse_lengths
     from lcbench.models import parse_model_args
-    from lcbench.schema import RunConfig, names, split_attention
+    from lcbench.schema import RunConfig, split_specs
 
     config = RunConfig(
         model=model,
         model_args=parse_model_args(model_args),
-        attn=split_attention(attn),
-        tasks=names("--tasks", tasks),
+        attn=split_specs("--attn", attn),
+        tasks=split_specs("--tasks", tasks),
         suite=suite,
         lengths=parse_lengths(lengths),
         samples=samples,

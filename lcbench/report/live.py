@@ -14,6 +14,12 @@ from lcbench.runner import Batch, View
 from lcbench.store import RunFolder
 
 
+def running(scores: list[float | None]) -> str:
+    """The mean so far, 0 to 100; n/a where nothing is scored."""
+    known = [s for s in scores if s is not None]
+    return f"{100 * sum(known) / len(known):.1f}" if known else "n/a"
+
+
 def cell_of(batch: Batch) -> str:
     return f"{batch.spec}|{batch.cell.id}"
 
@@ -22,8 +28,8 @@ class Lines:
     """One plain line a finished cell."""
 
     def __init__(self) -> None:
-        self.scores: dict[str, list[float]] = {}  # of batches that are recorded, by cell
-        self.pending: list[float] = []  # of the batch at work: forgotten where it does not fit and is split
+        self.scores: dict[str, list[float | None]] = {}  # of batches that are recorded, by cell
+        self.pending: list[float | None] = []  # of the batch at work: forgotten where it does not fit and is split
 
     def start(self, plan: Plan, folder: RunFolder) -> None:
         for records in folder.batches.values():
@@ -35,7 +41,7 @@ class Lines:
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    def sample(self, batch: Batch, sample: Sample, score: float) -> None:
+    def sample(self, batch: Batch, sample: Sample, score: float | None) -> None:
         self.pending.append(score)
 
     def recorded(self, batch: Batch, folder: RunFolder) -> None:
@@ -44,7 +50,7 @@ class Lines:
         scores = self.scores[cell_of(batch)]
         if len(scores) == batch.cell.n:
             where = f"{batch.spec}  {batch.cell.task.name}  {show_length(batch.cell.length)}"
-            self.say(f"{where}  {100 * sum(scores) / len(scores):.1f} over {len(scores)} samples")
+            self.say(f"{where}  {running(scores)} over {len(scores)} samples")
 
     def split(self, batch: Batch) -> None:
         self.pending = []
@@ -75,21 +81,21 @@ class Bar(Lines):
 
     def start(self, plan: Plan, folder: RunFolder) -> None:
         super().start(plan, folder)
-        self.lengths = {f"{spec}|{c.id}": c.length for spec in plan.attention for c in plan.runnable}
-        total = sum(c.n * c.length for c in plan.runnable) * len(plan.attention)
+        self.lengths = {f"{spec}|{c.id}": c.row_tokens for spec in plan.attention for c in plan.runnable}
+        total = sum(c.n * c.row_tokens for c in plan.runnable) * len(plan.attention)
         self.bar = self.progress.add_task("", total=total, completed=self._tokens())
         self.progress.start()
 
     def say(self, text: str) -> None:
         self.progress.console.print(text, markup=False, highlight=False)
 
-    def sample(self, batch: Batch, sample: Sample, score: float) -> None:
+    def sample(self, batch: Batch, sample: Sample, score: float | None) -> None:
         super().sample(batch, sample, score)
         scores = self.scores.get(cell_of(batch), []) + self.pending
         where = f"{batch.spec} {sample.task} {show_length(sample.length)}"
-        running = f"{where}  {100 * sum(scores) / len(scores):.1f}"
+        told = f"{where}  {running(scores)}"
         self.progress.update(
-            self.bar, completed=self._tokens() + len(self.pending) * batch.cell.length, description=running
+            self.bar, completed=self._tokens() + len(self.pending) * batch.cell.row_tokens, description=told
         )
 
     def close(self) -> None:

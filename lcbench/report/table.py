@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 from lcbench.lengths import show_length
@@ -17,9 +18,10 @@ CELL_FIELDS = (
 
 
 def as_json(summary: Row) -> str:
-    """One JSON document: {"run", "cells"}."""
+    """One JSON document: {"run", "cells"}, and where there are any the means over tasks, other metrics and parts."""
     cells = [{k: c[k] for k in CELL_FIELDS} for c in summary["cells"]]
-    return json.dumps({"run": summary["run"], "cells": cells}, ensure_ascii=False, indent=1)
+    more = {k: summary[k] for k in ("averages", "beside", "parts") if summary[k]}
+    return json.dumps({"run": summary["run"], "cells": cells, **more}, ensure_ascii=False, indent=1)
 
 
 def as_csv(summary: Row) -> str:
@@ -47,18 +49,55 @@ def score_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def average_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: the means over tasks, mechanisms across."""
+    return _across(summary["averages"], "mean", ("name",), lambda r: r["name"])
+
+
+def beside_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: the same answers under other metrics."""
+    keys = ("task", "metric")
+    return _across(summary["beside"], "task, other metric", keys, lambda r: f"{r['task']}, {r['metric']}")
+
+
+def part_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: scores broken down by a column of the data."""
+    keys = ("task", "by", "value")
+    return _across(summary["parts"], "task, part", keys, lambda r: f"{r['task']}, {r['by']} {r['value']}")
+
+
+def _across(
+    found: list[Row], first: str, keys: tuple[str, ...], name: Callable[[Row], str]
+) -> tuple[list[str], list[list[str]]]:
+    specs = list(dict.fromkeys(r["attn"] for r in found))
+    header = [first, "length", *(x for s in specs for x in (s, "n"))]
+    groups: dict[tuple[Any, ...], dict[str, Row]] = {}
+    for r in found:
+        groups.setdefault((*(r[k] for k in keys), r["length"]), {})[r["attn"]] = r
+    rows = []
+    for by_attn in groups.values():
+        row = next(iter(by_attn.values()))
+        cells = [by_attn.get(s, {"score": None, "n": 0}) for s in specs]
+        figures = [x for c in cells for x in (_score(c), str(c["n"]))]
+        rows.append([name(row), show_length(row["length"]), *figures])
+    return header, rows
+
+
 def _score(cell: Row) -> str:
     if cell["score"] is None:
         return "n/a"
+    if cell["ci"] is None:
+        return f"{cell['score']:.4g}"
     low, high = cell["ci"]
-    mark = "*" if cell["overridden"] else ""
+    mark = "*" if cell.get("overridden") else ""
     return f"{cell['score']:.1f}{mark} [{low:.1f}, {high:.1f}]"
 
 
 def _n(cell: Row) -> str:
     counters = {"failed": "n_failed", "empty": "n_unextracted", "cut": "n_truncated", "skipped": "n_skipped"}
     shown = [f"{cell[key]} {name}" for name, key in counters.items() if cell[key]]
-    return ", ".join([str(cell["n"]), *shown])
+    split = [cell["split"]] if cell["split"] else []
+    return ", ".join([str(cell["n"]), *split, *shown])
 
 
 def cost_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
@@ -82,10 +121,9 @@ def _figure(value: float | None, unit: str) -> str:
 
 
 def as_markdown(summary: Row) -> str:
-    """Both tables and the notes."""
+    """All tables that have rows, and the notes."""
     parts = [
-        _markdown(*score_rows(summary)),
-        _markdown(*cost_rows(summary)),
+        *(_markdown(header, rows) for header, rows in (table(summary) for table in TABLES) if rows),
         "\n".join(f"- {n}" for n in summary["notes"]),
     ]
     return "\n\n".join(p for p in parts if p) + "\n"
@@ -97,10 +135,9 @@ def _markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 def as_text(summary: Row) -> str:
-    """Both tables and the notes for a terminal or a pipe."""
+    """All tables that have rows, and the notes, for a terminal or a pipe."""
     parts = [
-        _aligned(*score_rows(summary)),
-        _aligned(*cost_rows(summary)),
+        *(_aligned(header, rows) for header, rows in (table(summary) for table in TABLES) if rows),
         "\n".join(summary["notes"]),
         f"run: {summary['run']}",
     ]
@@ -113,4 +150,5 @@ def _aligned(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
+TABLES = (score_rows, average_rows, beside_rows, part_rows, cost_rows)
 FORMATS = {"table": as_text, "json": as_json, "csv": as_csv, "md": as_markdown}

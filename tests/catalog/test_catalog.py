@@ -12,8 +12,8 @@ from lcbench.benchmarks import BUILDERS
 from lcbench.benchmarks.wording import wording
 from lcbench.errors import UsageError
 from lcbench.lengths import parse_length, show_length
-from lcbench.schema import Suite, Task
-from lcbench.scoring import SCORERS
+from lcbench.schema import PARAMS, Suite, Task
+from lcbench.scoring import bind
 
 NEEDLES = [f"ruler/niah_{n}" for n in ("multikey_1", "multikey_2", "multikey_3", "multiquery", "multivalue")]
 TASK = """\
@@ -89,7 +89,7 @@ def test_a_users_task_hides_the_bundled_one(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("LCBENCH_TASKS", f"{tmp_path}/a:{tmp_path}/b")
     assert catalog.tasks()["ruler/vt"].version == 7
     assert names("new", "mine", "vt") == ["mine/new", "ruler/vt"]
-    assert len(catalog.tasks()) == 14
+    assert len(names("ruler")) == 13
 
 
 def test_a_task_file_by_its_path(tmp_path: Path) -> None:
@@ -140,9 +140,37 @@ def test_a_suite_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("task", catalog.tasks().values(), ids=lambda t: t.name)
 def test_every_shipped_task_names_parts_that_there_are(task: Task) -> None:
     assert task.benchmark in BUILDERS
-    assert task.score in SCORERS
-    assert wording(task, "builtin").template
+    for scorer in (task.scorer, *task.scorers_beside):
+        bind(scorer.name, scorer.arguments)
+    PARAMS[task.benchmark].model_validate(task.params)
+    if task.prompts is not None:
+        assert wording(task, "builtin").entry
+
+
+@pytest.mark.parametrize("task", [t for t in catalog.tasks().values() if t.group == "ruler"], ids=lambda t: t.name)
+def test_builtin_prompts_of_ruler_have_a_place_for_the_haystack(task: Task) -> None:
     assert "{context}" in wording(task, "builtin").template
+
+
+def test_params_ride_behind_a_colon() -> None:
+    [chosen] = catalog.select(["babilong/qa1:variant=en,samples=hub"])
+    assert chosen.task.name == "babilong/qa1:variant=en,samples=hub"
+    assert chosen.task.params == {"question": 1, "variant": "en", "samples": "hub"}
+    assert {s.task.params["split"] for s in catalog.select(["zero_scrolls:split=test"])} == {"test"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("babilong/qa1:varient=en", "babilong/qa1 has no param 'varient'; did you mean variant"),
+        ("babilong/qa1:variant=de", "babilong/qa1: param 'variant'"),
+        ("babilong/qa1:variant", "params are written NAME:key=value"),
+        ("gsm8k:n=3", "gsm8k has no param 'n'"),
+    ],
+)
+def test_params_that_do_not_exist(asked: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        catalog.select([asked])
 
 
 @pytest.mark.parametrize("suite", catalog.suites().values(), ids=lambda s: s.name)

@@ -18,8 +18,22 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 YAML = sorted(path for folder in ("tasks", "configs") for path in (ROOT / folder).rglob("*.y*ml"))
 
-# These load a model or fetch something: of them the command and its options are checked. Every other one is run.
-LONG = ("run", "models pull", "data pull", "data verify", "tasks build", "attn check", "attn bench")
+# These load a model, fetch something, or read or write files of one's own: of them the command and its options are
+# checked. Every other one is run.
+LONG = (
+    "run",
+    "models pull",
+    "data pull",
+    "data verify",
+    "tasks build",
+    "tasks new",
+    "tasks show",
+    "tasks validate",
+    "tasks schema -o",
+    "score",
+    "attn check",
+    "attn bench",
+)
 
 
 def commands() -> list[tuple[str, str]]:

@@ -12,8 +12,9 @@ import pytest
 from click.testing import Result
 
 from lcbench import catalog
-from lcbench.plan import selection
-from lcbench.schema import RunConfig
+from lcbench.errors import UsageError
+from lcbench.plan import lengths_of, selection, with_suite
+from lcbench.schema import RunConfig, Suite
 from tests.run.background import ROOT
 from tests.run.conftest import Command, records
 from tests.run.test_store import HOLDER
@@ -43,12 +44,13 @@ def check_refusal(done: Result, code: int, said: str, hint: str | None) -> None:
     assert done.stdout == ""
 
 
+SUITES = "suites: longcontext, quick, ruler"
 REFUSED = {
     "task": ("--tasks nosuch", "Unknown task 'nosuch'", "lcbench tasks list"),
     "task, nearly": ("--tasks niah_singel_1", "did you mean niah_single_1", "lcbench tasks list"),
     "glob": ("--tasks nosuch*", "Unknown task 'nosuch*'", "lcbench tasks list"),
     "task file": ("--tasks nosuch.yaml", "No task file nosuch.yaml", None),
-    "suite": ("--suite quik --tasks=", "Unknown suite 'quik'; did you mean quick?", "suites: quick, ruler"),
+    "suite": ("--suite rulr --tasks=", "Unknown suite 'rulr'; did you mean ruler?", SUITES),
     "model": ("--model smollm2-136m", "No model 'smollm2-136m'", "did you mean smollm2-135m?"),
     "model folder": ("--model .", "has no config.json", None),
     "model argument": ("--model-args revisoin=3", "--model-args has no key 'revisoin'", "did you mean revision?"),
@@ -116,9 +118,25 @@ def test_a_suite_without_lengths_takes_those_of_quick(tmp_path: Path, monkeypatc
     )
     monkeypatch.setenv("LCBENCH_SUITES", str(tmp_path))
     catalog.suites.cache_clear()
-    chosen, lengths, _, _ = selection(RunConfig(model="m", suite="mine"))
+    config, suite = with_suite(RunConfig(model="m", suite="mine"))
+    [chosen] = selection(config, suite)
+    assert lengths_of(chosen.task, config, suite, 8192) == [512, 1024]
     catalog.suites.cache_clear()
-    assert (len(chosen), lengths) == (1, [512, 1024])
+
+
+def test_lengths_of_the_three_kinds_of_tasks() -> None:
+    suite = Suite(name="s", description="", tasks=("gsm8k",), lengths=("4k", "8k"))
+    tasks = {
+        kind: catalog.tasks()[n] for kind, n in (("fill", "ruler/vt"), ("budget", "longbench_v2"), ("none", "gsm8k"))
+    }
+    silent, asked = RunConfig(model="m"), RunConfig(model="m", lengths=(2048, 2048))
+    assert lengths_of(tasks["fill"], silent, suite, 8192) == [4096, 8192]
+    assert lengths_of(tasks["budget"], silent, suite, 8192) == [8192]
+    assert lengths_of(tasks["none"], silent, suite, 8192) == [None]
+    assert lengths_of(tasks["fill"], asked, suite, 8192) == lengths_of(tasks["budget"], asked, suite, 8192) == [2048]
+    assert lengths_of(tasks["none"], asked, suite, 8192) == [None]
+    with pytest.raises(UsageError, match="longbench_v2 needs a budget"):
+        lengths_of(tasks["budget"], silent, suite, None)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +144,7 @@ def test_a_suite_without_lengths_takes_those_of_quick(tmp_path: Path, monkeypatc
     [
         ("--prompt official", "texts/ruler.json", "lcbench data pull ruler"),
         ("--tasks qa_1 --lengths 4k", "squad/dev-v2.0.json", "lcbench data pull squad"),
-        ("--suite ruler --tasks= --prompt official", "texts/ruler.json", "lcbench data pull ruler"),
+        ("--suite ruler --tasks= --prompt official", "texts/ruler.json", "lcbench data pull ruler hotpotqa squad"),
     ],
 )
 def test_what_is_missing_names_the_command_that_pulls_it(run: Command, arguments: str, said: str, hint: str) -> None:
@@ -165,7 +183,7 @@ params: {haystack: noise, keys: words, values: numbers, num_k: 1, num_v: 1, num_
         ("score:", "scorer:", "mine.yaml:7: unknown key 'scorer'; did you mean score"),
         ("tokens: 16", "token: 16", "mine.yaml:9: unknown key 'generate.max_new_token'; did you mean max_new_tokens?"),
         ("tokens: 16", "tokens: many", "mine.yaml:9: key 'generate.max_new_tokens': input should be a valid integer"),
-        ("version: 1\n", "", "mine.yaml:1: key 'version': field required"),
+        ("score: ruler.match_all\n", "", "mine.yaml:1: key 'score': field required"),
         ("source: mine", "source: [", "mine.yaml: not YAML"),
         ("source: mine", "source: \x81", "mine.yaml: not YAML"),
     ],
@@ -190,7 +208,7 @@ def test_a_broken_task_file(
     [
         ("ruler.niah\n", "ruler.nia\n", "mine/needle: no benchmark is called 'ruler.nia'; did you mean ruler.niah"),
         ("key: niah", "key: nia", "mine/needle: prompts.key 'nia' is none of niah, variable_tracking"),
-        ("ruler.match_all", "ruler.match", "mine/needle: no score is called 'ruler.match'; did you mean ruler.match_"),
+        ("ruler.match_all", "ruler.match", "mine/needle: There is no scorer 'ruler.match'"),
     ],
 )
 def test_a_task_of_unknown_parts(run: Command, old: str, new: str, said: str) -> None:

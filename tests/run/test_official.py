@@ -41,7 +41,7 @@ def texts(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def official(name: str, prompter: Prompter) -> Cell:
-    return open_cell(catalog.tasks()[name], LENGTH, prompter, RunConfig(model="none"), "official")[1]
+    return open_cell(catalog.tasks()[name], LENGTH, prompter, RunConfig(model="none"))[1]
 
 
 def finished(sample: Sample) -> str:

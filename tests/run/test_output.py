@@ -32,7 +32,7 @@ def cell(attn: str, task: str, length: int, score: float | None, **more: Any) ->
         "metric": "ruler.match_all", "score": score,
         "ci": None if score is None else [max(score - 10.25, 0.0), min(score + 5.5, 100.0)],
         "n": 20, "n_failed": 0, "n_unextracted": 0, "n_truncated": 0, "n_skipped": 0, "max_new_tokens": 128, "na": None,
-        "overridden": False,
+        "overridden": False, "split": None,
         "tokens_per_s": 61397.2, "ttft_s": 0.2419, "decode_tokens_per_s": 88.1, "peak_memory_bytes": 3 * 2**30,
     }  # fmt: skip
     return made | more
@@ -44,12 +44,27 @@ SUMMARY = {
     "cells": [
         cell("softmax", "ruler/niah_single_1", 4096, 100.0),
         cell("softmax", "ruler/niah_single_1", 1000, 0.0, max_new_tokens=64, overridden=True),
-        cell("softmax", "ruler/qa_squad", 4096, 41.67, n=12, n_skipped=3, n_unextracted=1, metric="ruler.match_part"),
+        cell("softmax", "ruler/qa_squad", 4096, 41.67, n=12, split="validation",
+             n_skipped=3, n_unextracted=1, metric="ruler.match_part"),
         cell("softmax", "ruler/cwe", 131072, None, n=0, na="needs 200000 tokens", **ABSENT),
         cell("lucid:impl=reference", "ruler/niah_single_1", 4096, 95.0, n_failed=1, n_truncated=2),
         cell("lucid:impl=reference", "ruler/niah_single_1", 1000, None, n_failed=20, **ABSENT),
         cell("lucid:impl=reference", "ruler/qa_squad", 4096, 8.33, n=12, n_skipped=3, metric="ruler.match_part"),
         cell("lucid:impl=reference", "ruler/cwe", 131072, None, n=0, na="needs 200000 tokens", **ABSENT),
+    ],
+    "averages": [
+        {"name": "all of it", "length": 4096, "attn": "softmax", "n": 32, "score": 70.84, "ci": [60.0, 80.5],
+         "prompt": "builtin"},
+        {"name": "all of it", "length": 4096, "attn": "lucid:impl=reference", "n": 32, "score": None, "ci": None,
+         "prompt": "builtin"},
+    ],
+    "beside": [
+        {"task": "ruler/qa_squad", "length": 4096, "attn": "softmax", "metric": "f1", "score": 50.0,
+         "ci": [25.4, 74.6], "n": 12},
+    ],
+    "parts": [
+        {"task": "ruler/qa_squad", "length": None, "attn": "softmax", "by": "level", "value": "3", "score": 25.0,
+         "ci": [4.6, 69.9], "n": 4},
     ],
     "mechanisms": [
         {"attn": "softmax", "tokens_per_s": 61397.2, "ttft_s": 0.2419, "decode_tokens_per_s": 88.1,
@@ -87,7 +102,7 @@ def test_formats_of_a_run(printed, format: str, file: str) -> None:  # type: ign
 
 def test_json_is_one_document_of_the_promised_keys(printed) -> None:  # type: ignore[no-untyped-def]
     document = json.loads(printed("json"))
-    assert list(document) == ["run", "cells"]
+    assert list(document) == ["run", "cells", "averages", "beside", "parts"]
     assert list(CELL_FIELDS) == DESIGN_KEYS
     for shown, had in zip(document["cells"], SUMMARY["cells"], strict=True):  # type: ignore[arg-type]
         assert shown == {k: had[k] for k in DESIGN_KEYS}  # type: ignore[index]

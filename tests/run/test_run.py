@@ -79,7 +79,7 @@ def test_run_json_says_what_was_run(lcbench: Command, tiny: Path, tmp_path: Path
     assert all(run["resolved"][k]["reason"] for k in ("device", "dtype", "chunk"))
     identity = run["identity"]
     assert identity["tasks"]["ruler/niah_single_2"].startswith("version 1, ")
-    assert identity["prompt"] == "builtin"
+    assert identity["prompt"] == {"ruler/niah_single_2": "builtin"}
     assert len(identity["model_fingerprint"]) == 64
     assert [len(h) for h in identity["texts"].values()] == [64]
     assert identity["materials"]["ruler/niah_single_2/haystack"]["source"] == "prose"

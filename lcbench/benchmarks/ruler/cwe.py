@@ -38,14 +38,14 @@ def example(brief: Brief, rng: random.Random, size: int, repeats: tuple[int, int
 def open_cell(brief: Brief) -> Cell:
     """The samples of common words at one length."""
     p = brief.task.params
-    short = brief.length < CAREFUL
+    short = brief.filled < CAREFUL
     size, shot_repeats = (20, (3, 1)) if short else (40, (10, 3))
     repeats = (6, 1) if short else (p["freq_cw"], p["freq_ucw"])
     fitter = brief.fitter()
     vocabulary = words.all_words()
     position = {w: i for i, w in enumerate(vocabulary)}
     of_word = brief.prompter.measure([(" 7.", " " + w) for w in vocabulary])
-    of_number = brief.prompter.measure([(f" {i}.", " word") for i in range(1, brief.length // 3 + 1)])
+    of_number = brief.prompter.measure([(f" {i}.", " word") for i in range(1, brief.filled // 3 + 1)])
 
     def make(index: int, seed: int) -> Sample:
         rng = random.Random(seed)
@@ -69,9 +69,9 @@ def open_cell(brief: Brief) -> Cell:
         context = fitter.fit(around, build, least=1, most=most, per_unit=6.0 * repeats[1])
         sample = fitter.sample(index, around, context, common)
         used = sample.prompt_tokens + sample.max_new_tokens
-        if len(context.pieces) == p["num_cw"] * repeats[0] + most * repeats[1] and used < 0.95 * brief.length:
+        if len(context.pieces) == p["num_cw"] * repeats[0] + most * repeats[1] and used < 0.95 * brief.filled:
             raise CannotBuild(
-                f"the {len(vocabulary)} different words of the list fill {used} tokens, {brief.length} were asked for"
+                f"the {len(vocabulary)} different words of the list fill {used} tokens, {brief.filled} were asked for"
             )
         return sample
 

@@ -44,12 +44,12 @@ def decided(most: int, alpha: float) -> list[int]:
 def open_cell(brief: Brief) -> Cell:
     """The samples of frequent words at one length."""
     p = brief.task.params
-    alpha, size = float(p["alpha"]), max(5, (brief.length - brief.max_new_tokens) // TOKENS_PER_WORD)
+    alpha, size = float(p["alpha"]), max(5, (brief.filled - brief.max_new_tokens) // TOKENS_PER_WORD)
     fitter = brief.fitter()
     around = frame(brief, brief.wording.template, brief.wording.answer_prefix)
-    steps = decided(brief.length, alpha)
+    steps = decided(brief.filled, alpha)
     if not steps:
-        raise CannotBuild(f"{brief.length} tokens hold no word that is asked for")
+        raise CannotBuild(f"{brief.filled} tokens hold no word that is asked for")
 
     def make(index: int, seed: int) -> Sample:
         rng = random.Random(seed)

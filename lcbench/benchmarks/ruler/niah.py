@@ -30,7 +30,7 @@ class Distractors:
         if self.counts is not None and (self.counts[:, 0] != self.counts[0, 0]).any():
             self.counts = None
         shortest = 8 if self.counts is None else int(self.counts.min(axis=0).sum())
-        self.most = min(brief.length // shortest + 1, len(keys) - asked)
+        self.most = min(brief.filled // shortest + 1, len(keys) - asked)
 
     def haystack(self, keys: list[int], values: list[int]) -> Haystack:
         """The needles of these keys and values, in this order."""
@@ -68,17 +68,17 @@ def open_cell(brief: Brief) -> Cell:
     for plural, single in SINGULAR if singular else ():
         template, prefix = template.replace(plural, single), prefix.replace(plural, single)
     type_v = p["values"][:-1] if singular else p["values"]
-    size = 1 << max(10, (brief.length // 8).bit_length() - 1)
+    size = 1 << max(10, (brief.filled // 8).bit_length() - 1)
     keys, values = pool(p["keys"], size), pool(p["values"], size)
     fitter = brief.fitter()
     materials, distractors, around = {}, None, None
     if p["haystack"] == "needle":
         distractors = Distractors(brief, keys, values, total)
     elif p["haystack"] == "noise":
-        around = noise(brief.prompter, brief.length)
+        around = noise(brief.prompter, brief.filled)
     else:
-        text = prose(brief.prompter, brief.wording.prompt, brief.length)
-        around = sentences(text, brief.length)
+        text = prose(brief.prompter, brief.wording.prompt, brief.filled)
+        around = sentences(text, brief.filled)
         materials["haystack"] = {"source": text.name, "sha256": text.sha256}
 
     def make(index: int, seed: int) -> Sample:

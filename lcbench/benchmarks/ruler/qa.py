@@ -31,12 +31,12 @@ def open_cell(brief: Brief) -> Cell:
         range(len(pool.questions)), len(pool.questions)
     )
     fitter = brief.fitter()
-    enough = 0.95 * brief.length - brief.max_new_tokens
-    if sum(map(len, pool.documents)) < MOST_CHARACTERS * brief.length:
+    enough = 0.95 * brief.filled - brief.max_new_tokens
+    if sum(map(len, pool.documents)) < MOST_CHARACTERS * brief.filled:
         tokens = brief.prompter.count("\n\n".join(pool.documents))
         if tokens < enough:
             what = f"all {len(pool.documents)} documents of {found.name} hold {tokens} tokens"
-            raise CannotBuild(f"{what}, {brief.length} were asked for")
+            raise CannotBuild(f"{what}, {brief.filled} were asked for")
     fitting: list[int] = []
     tried = 0
 
@@ -72,7 +72,7 @@ def open_cell(brief: Brief) -> Cell:
 
     def sample(index: int) -> Sample:
         if prepare(index + 1)[0] <= index:
-            raise CannotBuild(f"only {len(fitting)} questions of {found.name} fit {brief.length} tokens")
+            raise CannotBuild(f"only {len(fitting)} questions of {found.name} fit {brief.filled} tokens")
         question = pool.questions[fitting[index]]
         around, build, most = draft(question, brief.seed_for(index))
         context = fitter.fit(around, build, least=len(question.needs), most=most, per_unit=160.0)

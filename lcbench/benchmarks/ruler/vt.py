@@ -49,7 +49,7 @@ def open_cell(brief: Brief) -> Cell:
     """The samples of variable tracking at one length."""
     hops = brief.task.params["num_hops"]
     fitter = brief.fitter()
-    haystack = noise(brief.prompter, brief.length)
+    haystack = noise(brief.prompter, brief.filled)
 
     def make(index: int, seed: int) -> Sample:
         rng = random.Random(seed)
