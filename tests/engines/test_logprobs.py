@@ -24,10 +24,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model.save(tmp_path_factory.mktemp("tiny"))
 
 
-def load(folder: Path, mechanism: str = "softmax", dtype: str = "fp64", chunk: int | None = None) -> TransformersEngine:
-    engine = TransformersEngine.load(folder, device="cpu", dtype=dtype, chunk_tokens=chunk)
-    softmax, _ = resolve(parse("softmax"), "cpu", engine.dtype)
-    engine.use(resolve(parse(mechanism), "cpu", engine.dtype)[0], "all", softmax)
+def load(
+    folder: Path, mechanism: str = "softmax", dtype: str = "fp64", chunk: int | None = None, device: str = "cpu"
+) -> TransformersEngine:
+    engine = TransformersEngine.load(folder, device=device, dtype=dtype, chunk_tokens=chunk)
+    softmax, _ = resolve(parse("softmax"), device, engine.dtype)
+    engine.use(resolve(parse(mechanism), device, engine.dtype)[0], "all", softmax)
     return engine
 
 
@@ -99,6 +101,17 @@ def test_likelihoods_are_those_of_the_engines_own_logits(folder: Path, mechanism
     if mechanism == "lucid":
         with pytest.raises(AssertionError):
             same(likelihoods(load(folder), asked), expected, 1e-1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mechanism", ["softmax", "lucid"])
+@pytest.mark.parametrize(("dtype", "bound"), [("fp32", 2e-2), ("bf16", 0.05)])  # nats; bf16: of the likelihood
+def test_likelihoods_on_a_gpu_are_those_on_a_cpu(folder: Path, mechanism: str, dtype: str, bound: float) -> None:
+    asked = requests()
+    expected = likelihoods(load(folder, mechanism, "fp64"), asked)
+    found = likelihoods(load(folder, mechanism, dtype, chunk=16, device="cuda"), asked)
+    for key, (chance, _) in expected.items():
+        assert found[key][0] == pytest.approx(chance, abs=bound if dtype == "fp32" else 1.0 + bound * abs(chance))
 
 
 def test_an_empty_target_is_certain(folder: Path) -> None:
