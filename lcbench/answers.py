@@ -42,6 +42,11 @@ def known(task: Task) -> dict[str, Answer] | None:
     return None
 
 
+def unclear_id(task: Task) -> str | None:
+    """The id column of a task's data that does not tell its items apart; None where there is no such trouble."""
+    return items.unclear_id(items.load(task.data).rows) if task.benchmark in ("items", "longbench_v2") else None
+
+
 def fields_of(task: Task) -> dict[str, Any]:
     """Fields that are the same for all samples of a task: the labels of BABILong, which are pulled with its prompts."""
     if task.benchmark != "babilong":

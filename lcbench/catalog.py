@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
-from lcbench.errors import UsageError
+from lcbench.errors import UsageError, nearest
 from lcbench.paths import shipped
+from lcbench.yamlfile import YamlFile
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lcbench.schema import Average, Data, Suite, Task
 
 Model = TypeVar("Model", bound="BaseModel")
+NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def folders(kind: str) -> list[Path]:
@@ -34,28 +35,47 @@ def folders(kind: str) -> list[Path]:
     return [*(Path(p) for p in own.split(os.pathsep) if p), bundled]
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`; did you mean a, b?`, or nothing where no name is near."""
-    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-    return f"; did you mean {', '.join(close)}?" if close else ""
-
-
 def load(path: Path, model: type[Model]) -> Model:
     """A YAML file checked against its schema. Raises UsageError with file, line, key and the nearest known key."""
-    return _validated(path, model, ())
+    file = YamlFile(path)
+    found = file.read(model)
+    if found is None or file.failures:
+        raise refused(file)
+    return found
 
 
 def load_task(path: Path) -> Task:
     """A task's YAML file, its builder's params included. Raises UsageError as `load` does."""
+    file = YamlFile(path)
+    task = read_task(file)
+    if task is None:
+        raise refused(file, hint=f"lcbench tasks validate {path}")
+    return task
+
+
+def read_task(file: YamlFile) -> Task | None:
+    """The task of a file; None where it is none, with every reason in the file's `failures`."""
     from lcbench.schema import PARAMS, Task
 
-    task = load(path, Task)
-    if task.benchmark in PARAMS:
-        _validated(path, PARAMS[task.benchmark], ("params",))
-    data, shots = _beside(path, task.data), task.few_shot
+    task = file.read(Task)
+    if task is not None:
+        if not NAME.fullmatch(task.name):
+            file.failures.append(file.failure(("name",), f"{task.name!r} is not of the form group/name"))
+        if task.benchmark in PARAMS:
+            file.read(PARAMS[task.benchmark], ("params",))
+    if task is None or file.failures:
+        return None
+    data, shots = _beside(file.path, task.data), task.few_shot
     if shots is not None:
-        shots = shots.model_copy(update={"data": _beside(path, shots.data)})
+        shots = shots.model_copy(update={"data": _beside(file.path, shots.data)})
     return task.model_copy(update={"data": data, "few_shot": shots})
+
+
+def refused(file: YamlFile, hint: str | None = None) -> UsageError:
+    """What is wrong with a file, as one error: the first reason, and how many more there are."""
+    first, *others = sorted(file.failures, key=lambda failure: failure.line)
+    more = f" (and {len(others)} more)" if others else ""
+    return UsageError(f"{first}{more}", hint)
 
 
 def _beside(path: Path, data: tuple[str, ...] | Data) -> tuple[str, ...] | Data:
@@ -63,58 +83,6 @@ def _beside(path: Path, data: tuple[str, ...] | Data) -> tuple[str, ...] | Data:
     if isinstance(data, tuple) or data.file is None:
         return data
     return data.model_copy(update={"file": str((path.parent / Path(data.file).expanduser()).resolve())})
-
-
-def _validated(path: Path, model: type[Model], under: tuple[str, ...]) -> Model:
-    """What stands in the file at the keys `under`, as the model."""
-    from pydantic import ValidationError
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.CSafeLoader)
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not YAML: {error}") from error
-    try:
-        return model.model_validate(content if not under else content.get(under[0], {}))
-    except ValidationError as error:
-        raise UsageError(_explain(path, root, model, error, under)) from error
-
-
-def _explain(path: Path, root: Any, model: type[BaseModel], error: Any, under: tuple[str, ...]) -> str:
-    # A misspelt key is also a missing one: the spelling says more.
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    keys = [*under, *map(str, first["loc"])]
-    line = _line(root, (*under, *first["loc"]))
-    known = _keys_at(model, first["loc"][:-1])
-    if first["type"] == "extra_forbidden":
-        return f"{path}:{line}: unknown key {'.'.join(keys)!r}{nearest(keys[-1], known)}"
-    return f"{path}:{line}: key {'.'.join(keys)!r}: {first['msg'].lower()}"
-
-
-def _keys_at(model: Any, loc: Sequence[str | int]) -> list[str]:
-    for key in loc:
-        field = getattr(model, "model_fields", {}).get(key)
-        kinds = get_args(field.annotation) or (field.annotation,) if field is not None else ()
-        model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
-    return list(getattr(model, "model_fields", {}))
-
-
-def _line(node: Any, loc: Sequence[str | int]) -> int:
-    """The line of the deepest key on the way to `loc` that the file has."""
-    line = 1
-    for key in loc:
-        if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == str(key)]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return int(line)
 
 
 def _natural(path: Path) -> tuple[object, ...]:

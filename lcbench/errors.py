@@ -1,5 +1,16 @@
 """The errors a person sees: what happened, where, and the command that mends it."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; did you mean a, b?`, or nothing where no name is near."""
+    close = difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
+    return f"; did you mean {', '.join(close)}?" if close else ""
+
 
 class LcbenchError(Exception):
     """One short paragraph and, where there is one, a `hint` with the command that mends it.

@@ -43,6 +43,14 @@ def export(group: str, split: str, runs: Sequence[Path], attn: str | None, parti
     return text.getvalue(), written, missing
 
 
+def all_runs() -> list[Path]:
+    """The run folders in their usual place. Raises UsageError where there is none."""
+    found = sorted(file.parent for file in Path("results/runs").glob("*/samples.jsonl"))
+    if not found:
+        raise UsageError("There is no run folder in results/runs.", hint="--run DIR")
+    return found
+
+
 def _records(runs: Sequence[Path]) -> Iterator[dict[str, Any]]:
     for run in runs:
         file = run / "samples.jsonl"
@@ -72,7 +80,7 @@ def _answers(records: Sequence[dict[str, Any]], split: str, attn: str | None) ->
         name = task.removeprefix("zero_scrolls/").split(":")[0]
         given = found.setdefault(name, {})
         if item in given:
-            raise UsageError(f"{name} has two answers to item {item}.", hint="give runs of one length only")
+            raise UsageError(f"{name} has two answers to item {item}.", hint="--run DIR, for one run of one length")
         given[item] = (r["completion"] or "").strip()
     return found
 

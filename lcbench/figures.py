@@ -26,6 +26,12 @@ def mean_of(rows: Sequence[Mapping[str, float]], name: str) -> float:
 
 # Metrics whose score is no mean of the samples' verdicts: what it is, of the values that stand beside each verdict.
 CORPUS: dict[str, Callable[[Sequence[Mapping[str, float]]], float]] = {"zero_scrolls.rouge": geometric_mean_of_rouge}
+UNITS = ("bits_per_byte",)  # metrics in a unit of their own, which is no share even where it lies between 0 and 1
+
+
+def has_unit(metric: str) -> bool:
+    """Whether a metric, `metric,filter` where it is lm-eval's, is no share."""
+    return metric.partition(",")[0] in UNITS
 
 
 def figures(metric: str, verdicts: Sequence[float | None], beside: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -38,7 +44,7 @@ def figures(metric: str, verdicts: Sequence[float | None], beside: Sequence[Mapp
     nothing = {"score": None, "ci": None, "n": len(verdicts)}
     if not known or len(known) < len(verdicts):
         return nothing
-    if not all(0 <= v <= 1 for v in known):  # bits a byte, and the like: no share, and so no interval of one
+    if has_unit(metric) or not all(0 <= v <= 1 for v in known):  # no share, and so no interval of one
         return {**nothing, "score": round(mean(known), 4)}
     if metric in CORPUS:
         score = CORPUS[metric](beside)

@@ -15,7 +15,7 @@ from lcbench.benchmarks import BUILDERS
 from lcbench.benchmarks.base import Brief, Cell, Wording
 from lcbench.benchmarks.wording import wording
 from lcbench.data import sources
-from lcbench.errors import CannotBuild, LcbenchError, MissingError, UsageError
+from lcbench.errors import CannotBuild, LcbenchError, MissingError, UsageError, nearest
 from lcbench.lengths import parse_length, show_length
 from lcbench.models import Model
 from lcbench.prompting import Prompter
@@ -26,6 +26,7 @@ from lcbench.scoring import bind
 DEFAULT_SUITE = "quick"
 DEFAULT_SAMPLES = 20
 PULL = "lcbench data pull "
+EVERY_TURN = ("longbench_v2",)  # where an empty answer to an earlier turn is none: THUDM/LongBench 2e00731, pred.py
 
 
 Verdict = Callable[[Sample, Completion], Score]
@@ -97,9 +98,7 @@ def open_cell(
     Raises UsageError for a builder that does not exist.
     """
     if task.benchmark not in BUILDERS:
-        raise UsageError(
-            f"{task.name}: no benchmark is called {task.benchmark!r}{catalog.nearest(task.benchmark, BUILDERS)}"
-        )
+        raise UsageError(f"{task.name}: no benchmark is called {task.benchmark!r}{nearest(task.benchmark, BUILDERS)}")
     words = wording(task, config.prompt)
     new = config.max_new_tokens or task.generate.max_new_tokens
     overridden = config.max_new_tokens is not None
@@ -115,6 +114,8 @@ def verdict_of(task: Task, scorer: ScoreBy) -> Verdict:
         raise UsageError(f"{task.name}: {error.message}.", hint=error.hint) from error
 
     def verdict(sample: Sample, completion: Completion) -> Score:
+        if task.benchmark in EVERY_TURN and "" in completion.earlier:
+            return Score(0.0 if sample.references else None, None, ("empty",))
         found = score(completion.text, sample.references, sample.fields)
         return found if sample.references else Score(None, found.extracted, found.flags)
 
@@ -205,7 +206,7 @@ def _check_names(config: RunConfig) -> None:
         ("--engine", config.engine, ("transformers",)),
     ):
         if name not in known:
-            raise UsageError(f"{flag} {name}: there is {', '.join(known)}{catalog.nearest(name, known)}")
+            raise UsageError(f"{flag} {name}: there is {', '.join(known)}{nearest(name, known)}")
     lacking = STRATEGIES[config.strategy].needs - TransformersEngine.capabilities
     if lacking:
         raise UsageError(

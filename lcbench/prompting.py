@@ -130,7 +130,7 @@ class Prompter:
 
     def encode_turn(self, turn: Turn, answers: Sequence[str], limit: int | None) -> list[int]:
         """Token ids of a later turn. Earlier answers that do not fit `limit` tokens of the whole lose their ends."""
-        answers = list(answers)
+        answers = [a.strip() for a in answers] if turn.stripped else list(answers)
         while True:
             messages = [{**m, "content": _with_answers(m["content"], answers)} for m in turn.messages]
             ids = self.encode(self.render(messages, _with_answers(turn.answer_prefix, answers)))

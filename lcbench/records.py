@@ -22,12 +22,16 @@ def answer_mark(turn: int) -> str:
 
 @dataclass(frozen=True)
 class Turn:
-    """A later request of the same sample, after its own messages; `answer_mark` says where earlier answers go."""
+    """A later request of the same sample, after its own messages; `answer_mark` says where earlier answers go.
+
+    stripped: earlier answers go there without the white space at their ends.
+    """
 
     messages: tuple[dict[str, str], ...]
     answer_prefix: str
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    stripped: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lcbench import answers, catalog
 from lcbench.answers import Answer
-from lcbench.errors import LcbenchError, MissingError, UsageError
+from lcbench.errors import LcbenchError, MissingError, UsageError, nearest
 from lcbench.figures import figures
 from lcbench.records import Score
 from lcbench.schema import ScoreBy, Task
@@ -53,10 +53,10 @@ def score(
     for where, row in lines_of(predictions):
         try:
             answer = answer_of(row, known)
-            if not answer.references:
+            if not any(r.strip() for r in answer.references):
                 raise UsageError("there is no answer to score against")
-            fields = {**shared, **answer.fields, **_beside(row)}
-            verdicts.append(Verdict(_id(row), judge(_completion(row), answer.references, fields)))
+            fields = {**answer.fields, **_beside(row), **shared}
+            verdicts.append(Verdict(_id(row), _judged(judge, scorer.name, _completion(row), answer, fields)))
         except MissingError:
             raise
         except LcbenchError as error:
@@ -64,6 +64,14 @@ def score(
     if not verdicts:
         raise UsageError(f"{predictions} has no rows.")
     return summary(task, scorer, [v.score for v in verdicts]), [v.row() for v in verdicts]
+
+
+def _judged(judge: Callable[..., Score], name: str, completion: str, answer: Answer, fields: Row) -> Score:
+    """The verdict. Scorers take any text, and a row may bring fields that are none."""
+    try:
+        return judge(completion, answer.references, fields)
+    except (TypeError, AttributeError) as error:
+        raise UsageError(f"a field that {name} reads is not of its kind: {error}") from error
 
 
 def one_task(name: str) -> Task:
@@ -96,7 +104,7 @@ def lines_of(path: Path) -> Iterator[tuple[str, Row]]:
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError
             raise UsageError(f"{path}:{number}: not JSON: {getattr(error, 'msg', error)}.") from error
         if not isinstance(row, dict):
             raise UsageError(f"{path}:{number}: every line is an object with `completion`.")
@@ -109,20 +117,25 @@ class Known:
     def __init__(self, task: Task, samples: Path | None):
         self.task = task
         self.found = None if samples is None else built(task, samples)
+        self.unclear: str | None = None  # the id column of data whose items have no names of their own
 
     def __getitem__(self, name: str) -> Answer:
         """The answer of a sample or an item. Raises UsageError for an id that there is not."""
         if self.found is None:
             self.found = answers.known(self.task)
+            self.unclear = answers.unclear_id(self.task)
         if self.found is None:
             raise UsageError(
                 f"{self.task.name} makes its samples, so that the id {name!r} alone names none",
                 hint=f"--samples FILE, the one of: lcbench tasks build {self.task.name} -o FILE; or bring `references`",
             )
-        for known in (name, item_of(self.task, name)):
+        item = item_of(self.task, name)
+        if item is None and self.unclear:
+            raise UsageError(f"{self.task.name} has several items of one {self.unclear}, so that {name!r} names none")
+        for known in (name, item):
             if known is not None and known in self.found:
                 return self.found[known]
-        near = catalog.nearest(name, list(self.found)[:2000])
+        near = nearest(name, list(self.found)[:2000])
         raise UsageError(f"{self.task.name} has no sample or item {name!r}{near}")
 
 
@@ -215,7 +228,7 @@ def write(path: Path, rows: list[Row]) -> None:
         raise UsageError(f"Cannot write {path}: it is a folder.", hint="-o FILE")
     partial = path.with_name(f".{path.name}.tmp")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         partial.replace(path)
     except OSError as error:

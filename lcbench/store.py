@@ -165,11 +165,20 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _same(path: Path, known: dict[str, Any], asked: dict[str, Any]) -> None:
     asked = json.loads(json.dumps(asked))
-    fields = [k for k in {**known, **asked} if known.get(k) != asked.get(k)]
-    if fields:
-        told = "; ".join(f"{k}: {_short(known.get(k))} there, {_short(asked.get(k))} now" for k in fields)
+    told = "; ".join(f"{k}: {_short(there)} there, {_short(now)} now" for k, there, now in _differences(known, asked))
+    if told:
         hint = "--out DIR for another folder, or --fresh to start this one over"
         raise UsageError(f"{path} holds a run of another configuration ({told}).", hint=hint)
+
+
+def _differences(known: dict[str, Any], asked: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(field, its value there, its value now) of all that differs, down to the innermost field of both."""
+    for k in {**known, **asked}:
+        there, now = known.get(k), asked.get(k)
+        if isinstance(there, dict) and isinstance(now, dict):
+            yield from _differences(there, now, f"{above}{k}: ")
+        elif there != now:
+            yield f"{above}{k}", there, now
 
 
 def _short(value: Any) -> str:

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from lcbench import catalog
-from lcbench.figures import figures
+from lcbench.figures import figures, has_unit
 from lcbench.lengths import show_length
 from lcbench.plan import Plan, PlannedCell
 from lcbench.stats import mean_of_means
@@ -59,9 +59,10 @@ def _figures(metric: str, rows: list[Row], verdicts: list[float | None] | None =
 
 
 def _beside(rows: list[Row]) -> list[Row]:
-    """The same answers under the metrics that stand beside the score."""
+    """The same answers under the metrics that stand beside the score. A failed sample has 0 of a share, but no bits."""
     metrics = dict.fromkeys(name for r in rows for name in r["beside"])
-    verdicts = {m: [0.0 if r["finish"] == "failed" else r["beside"].get(m) for r in rows] for m in metrics}
+    failed = {m: None if has_unit(m) else 0.0 for m in metrics}
+    verdicts = {m: [failed[m] if r["finish"] == "failed" else r["beside"].get(m) for r in rows] for m in metrics}
     return [{"metric": m, **_figures(m, rows, verdicts[m])} for m in metrics]
 
 
@@ -159,6 +160,7 @@ def notes(plan: Plan) -> list[str]:
         if c.skipped:
             told.append(f"{c.task.name} at {show_length(c.length)}: {c.skipped} items passed over, they do not fit.")
     told += [f"{name}: from {m['source']}." for name, m in plan.materials.items() if name.endswith("/data")]
+    told += [f"{name.rpartition('/')[0]}: {n}." for name, m in plan.materials.items() for n in m.get("notes", ())]
     if plan.config.max_new_tokens:
         told.append(f"* max_new_tokens is {plan.config.max_new_tokens}, instead of the task's own.")
     told += [f"{c.task.name}: {c.task.split}, n={c.n}." for c in plan.runnable if c.task.split]

@@ -11,6 +11,7 @@ import pytest
 from lcbench.figures import figures, geometric_mean_of_rouge
 from lcbench.scoring import zero_scrolls
 from lcbench.stats import jackknife, wilson
+from lcbench.summary import _beside
 
 # the example in the documentation of the metric of tau-nlp/scrolls
 EXAMPLE = [
@@ -72,3 +73,16 @@ def test_other_metrics_are_means_with_wilson_s_interval(verdicts: Sequence[float
 @pytest.mark.parametrize("verdicts", [[], [None], [None, None, None], [1.0, None], [None, 0.0, 1.0]])
 def test_without_labels_or_samples_there_is_no_score(metric: str, verdicts: Sequence[float | None]) -> None:
     assert figures(metric, verdicts, [{}] * len(verdicts)) == {"score": None, "ci": None, "n": len(verdicts)}
+
+
+@pytest.mark.parametrize("metric", ["bits_per_byte", "bits_per_byte,none"])
+@pytest.mark.parametrize("values", [[0.5, 0.75], [0.5, 2.0], [1.5, 2.0]])
+def test_bits_are_no_share_however_few(metric: str, values: Sequence[float]) -> None:
+    assert figures(metric, values, [{}, {}]) == {"score": mean(values), "ci": None, "n": 2}
+
+
+def test_a_failed_sample_has_0_of_a_share_and_no_bits() -> None:
+    answered = {"finish": "scored", "score": None, "beside": {"bits_per_byte,none": 0.5, "acc_norm,none": 1.0}}
+    bits, share = _beside([answered, {"finish": "failed", "score": 0.0, "beside": {}}])
+    assert bits == {"metric": "bits_per_byte,none", "score": None, "ci": None, "n": 2}
+    assert (share["metric"], share["score"]) == ("acc_norm,none", 50.0)

@@ -16,7 +16,7 @@ import numpy as np
 from lcbench.benchmarks.background import Background, Reading, background, hide, reading
 from lcbench.benchmarks.base import Brief, Cell, fill
 from lcbench.benchmarks.cutting import whole
-from lcbench.benchmarks.items import cell_of
+from lcbench.benchmarks.items import cell_of, sample_of
 from lcbench.data import babi, sources
 from lcbench.data.pinned_benchmarks import HUB
 from lcbench.data.rows import hub_rows
@@ -97,20 +97,8 @@ def ready_made(brief: Brief, params: BabilongParams) -> Cell:
         around = frame_of(brief, row["question"])
         content = around.content_left + row["input"].strip() + around.content_right
         done = whole(brief.prompter, content, "", budget)
-        name = brief.sample_id(item)
-        return Sample(
-            id=name,
-            task=brief.task.name,
-            length=brief.length,
-            index=index,
-            messages=brief.prompter.conversation(done.content),
-            answer_prefix="",
-            references=(row["target"],),
-            context_id=name,
-            prompt_tokens=done.tokens,
-            max_new_tokens=brief.max_new_tokens,
-            fields=fields_of(brief, params, row["question"]),
-        )
+        fields = fields_of(brief, params, row["question"])
+        return sample_of(brief, index, item, done, [row["target"]], fields=fields)
 
     materials = {"samples": {"source": found.source, "revision": found.revision, "sha256": found.sha256}}
     return replace(cell_of(brief, [str(i) for i in range(len(found.rows))], make, materials), bounded=False)

@@ -42,11 +42,19 @@ def load(data: tuple[str, ...] | Data) -> Rows:
 
 def names_of(rows: Sequence[Row]) -> list[str]:
     """What each row is called in sample ids: its id column where that tells rows apart, else its number from 0."""
-    for column in ID_COLUMNS:
-        values = [str(row[column]) for row in rows if column in row]
-        if len(values) == len(rows) and len(set(values)) == len(rows):
-            return values
-    return [str(i) for i in range(len(rows))]
+    column = next((c for c in ID_COLUMNS if _tells_apart(rows, c)), None)
+    return [str(i) if column is None else str(row[column]) for i, row in enumerate(rows)]
+
+
+def unclear_id(rows: Sequence[Row]) -> str | None:
+    """The id column of rows that are called by their numbers because it does not tell them apart."""
+    given = [c for c in ID_COLUMNS if any(c in row for row in rows)]
+    return given[0] if given and not any(_tells_apart(rows, c) for c in given) else None
+
+
+def _tells_apart(rows: Sequence[Row], column: str) -> bool:
+    values = [str(row[column]) for row in rows if column in row]
+    return len(values) == len(rows) and len(set(values)) == len(rows)
 
 
 def order_of(seed: int, n: int) -> list[int]:
@@ -143,6 +151,34 @@ def finish(brief: Brief, draft: Draft) -> Finished:
     return cut_to(brief.prompter, draft, budget, how.cut, how.separator)
 
 
+def sample_of(
+    brief: Brief,
+    index: int,
+    item: str | int,
+    done: Finished,
+    references: Sequence[str],
+    document: str = "",
+    answer_prefix: str = "",
+    **more: Any,
+) -> Sample:
+    """The finished sample of an item. Samples with the same document share their context, whatever else differs."""
+    name = brief.sample_id(item)
+    return Sample(
+        id=name,
+        task=brief.task.name,
+        length=brief.length,
+        index=index,
+        messages=brief.prompter.conversation(done.content),
+        answer_prefix=answer_prefix,
+        references=tuple(references),
+        context_id=f"{brief.task.group}:{digest(document)[:16]}" if document else name,
+        prompt_tokens=done.tokens,
+        max_new_tokens=brief.max_new_tokens,
+        truncated=done.truncated,
+        **more,
+    )
+
+
 def cell_of(
     brief: Brief,
     names: Sequence[str],
@@ -156,21 +192,21 @@ def cell_of(
     """
     order = order_of(brief.seed, len(names))
     fitting: list[int] = []
-    tried = 0
+    tried, reason = 0, "none was tried"
 
     @lru_cache(maxsize=None if brief.length is None else KEPT)
     def built(index: int, item: int) -> Sample:
         return make(index, item)
 
     def prepare(samples: int) -> tuple[int, int]:
-        nonlocal tried
+        nonlocal tried, reason
         while len(fitting) < samples and tried < len(order):
             try:
                 # the index is known: those before it are all found
                 built(len(fitting), order[tried])
                 fitting.append(order[tried])
-            except CannotBuild:
-                pass
+            except CannotBuild as error:
+                reason = error.message
             tried += 1
         n = min(samples, len(fitting))
         last = order.index(fitting[n - 1]) + 1 if n and samples <= len(fitting) else tried
@@ -178,7 +214,7 @@ def cell_of(
 
     def sample(index: int) -> Sample:
         if prepare(index + 1)[0] <= index:
-            raise CannotBuild(f"only {len(fitting)} of {len(names)} items fit")
+            raise CannotBuild(f"only {len(fitting)} of {len(names)} items fit; the last one tried: {reason}")
         return built(index, fitting[index])
 
     return Cell(sample, prepare, materials, wording=wording)
@@ -189,7 +225,15 @@ def open_cell(brief: Brief) -> Cell:
     task = brief.task
     if task.prompt is None:
         raise UsageError(f"{task.name}: prompt is missing: a Jinja2 template over the columns of its data.")
+    if task.lengths == "fill":
+        raise UsageError(f"{task.name}: lengths: rows of data do not fill a length: budget, or ignored.")
     rows = load(task.data)
+    if not rows.rows:
+        raise UsageError(f"{task.name}: data: there are no rows in {rows.source}.")
+    unknown = [c for c in task.by if all(c not in row for row in rows.rows)]
+    if unknown:
+        columns = ", ".join(rows.rows[0])
+        raise UsageError(f"{task.name}: by: there is no column {unknown[0]!r}; columns: {columns}")
     shots = Shots(task, task.few_shot) if task.few_shot else None
     names = names_of(rows.rows)
     materials = {"data": {"source": rows.source, "revision": rows.revision, "sha256": rows.sha256}}
@@ -200,19 +244,14 @@ def open_cell(brief: Brief) -> Cell:
         row = rows.rows[item]
         draft = draft_of(task, row, shots.before(item) if shots else "")
         done = finish(brief, draft)
-        name = brief.sample_id(names[item])
-        return Sample(
-            id=name,
-            task=task.name,
-            length=brief.length,
-            index=index,
-            messages=brief.prompter.conversation(done.content),
+        return sample_of(
+            brief,
+            index,
+            names[item],
+            done,
+            references_of(task, row),
+            document=draft.document,
             answer_prefix=draft.answer_prefix,
-            references=references_of(task, row),
-            context_id=f"{task.name}:{digest(draft.document)[:16]}" if draft.document else name,
-            prompt_tokens=done.tokens,
-            max_new_tokens=brief.max_new_tokens,
-            truncated=done.truncated,
             fields=fields_of(task, row),
             tags={column: str(row[column]) for column in task.by if column in row},
             later=later_of(brief, row),

@@ -12,10 +12,9 @@ from typing import Any
 
 from lcbench.benchmarks.base import Brief, Cell
 from lcbench.benchmarks.cutting import Draft, cut_to, whole
-from lcbench.benchmarks.items import SPARE, Row, cell_of, load, names_of
+from lcbench.benchmarks.items import SPARE, Row, cell_of, load, names_of, sample_of
 from lcbench.errors import CannotBuild
 from lcbench.records import Sample, Turn, answer_mark
-from lcbench.seeds import digest
 
 PLACE = re.compile(r"\$(DOC|Q|C_[ABCD]|COT)\$")
 TAGS = {"difficulty": "difficulty", "length": "length class", "domain": "domain"}
@@ -48,7 +47,7 @@ def open_cell(brief: Brief) -> Cell:
         content = filled(str(brief.wording.strings[f"{brief.task.prompts.key}_ans"]), {**values, "COT": answer_mark(0)})  # type: ignore[union-attr]
         new = min(ANSWER_TOKENS, brief.max_new_tokens)
         whole(brief.prompter, content, "", None if budget is None else budget - new - SPARE)
-        return (Turn(brief.prompter.conversation(content), "", new),)
+        return (Turn(brief.prompter.conversation(content), "", new, stripped=True),)
 
     def make(index: int, item: int) -> Sample:
         row = rows.rows[item]
@@ -62,21 +61,9 @@ def open_cell(brief: Brief) -> Cell:
             document = row["context"].strip()
             head, tail = (filled(part, values) for part in str(brief.wording.entry).split("$DOC$"))
             done = cut_to(brief.prompter, Draft(head, document, tail), budget, "middle")
-        name = brief.sample_id(names[item])
-        return Sample(
-            id=name,
-            task=brief.task.name,
-            length=brief.length,
-            index=index,
-            messages=brief.prompter.conversation(done.content),
-            answer_prefix="",
-            references=(row["answer"],),
-            context_id=f"longbench_v2:{digest(document)[:16]}" if document else name,
-            prompt_tokens=done.tokens,
-            max_new_tokens=brief.max_new_tokens,
-            truncated=done.truncated,
-            tags={told: str(row[column]) for column, told in TAGS.items()},
-            later=later(values),
+        tags = {told: str(row[column]) for column, told in TAGS.items()}
+        return sample_of(
+            brief, index, names[item], done, [row["answer"]], document=document, tags=tags, later=later(values)
         )
 
     materials: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from lcbench.benchmarks.base import Brief, Cell, Wording
 from lcbench.benchmarks.cutting import Draft, cut_to
-from lcbench.benchmarks.items import Row, cell_of
+from lcbench.benchmarks.items import Row, cell_of, sample_of
 from lcbench.benchmarks.templates import template
 from lcbench.benchmarks.wording import wording
 from lcbench.data.rows import Rows, named
@@ -114,19 +114,7 @@ def open_cell(brief: Brief) -> Cell:
         row = rows[item]
         draft, separator = draft_of(task, row)
         done = cut_to(brief.prompter, draft, budget, "end", separator)
-        return Sample(
-            id=brief.sample_id(row["id"]),
-            task=task.name,
-            length=brief.length,
-            index=index,
-            messages=brief.prompter.conversation(done.content),
-            answer_prefix="",
-            references=tuple(row["outputs"]),
-            context_id=f"zero_scrolls:{digest(draft.document)[:16]}",
-            prompt_tokens=done.tokens,
-            max_new_tokens=brief.max_new_tokens,
-            truncated=done.truncated,
-        )
+        return sample_of(brief, index, row["id"], done, row["outputs"], document=draft.document)
 
     materials: dict[str, dict[str, Any]] = {
         "data": {"source": found.source, "revision": found.revision, "sha256": found.sha256}

@@ -170,8 +170,12 @@ def schema(
 @app.command("export")
 def export(
     group: Annotated[str, typer.Argument(help="A benchmark with a leaderboard: zero_scrolls.")],
-    runs: Annotated[list[Path], typer.Option("--run", help="A run folder; may be given several times.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The CSV file to write.")],
+    runs: Annotated[
+        list[Path] | None, typer.Option("--run", help="A run folder, once or more often. Default: all in results/runs.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The CSV file to write.")] = Path(
+        "zero_scrolls_predictions.csv"
+    ),
     split: Annotated[Split, typer.Option(help="Whose answers.")] = Split.test,
     attn: Annotated[str | None, typer.Option(help="Which mechanism, where the runs hold several.")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Write what there is, and say what is missing.")] = False,
@@ -180,6 +184,6 @@ def export(
     from lcbench import export as exporting
     from lcbench.starter import save
 
-    text, n, missing = exporting.export(group, split.value, runs, attn, partial)
+    text, n, missing = exporting.export(group, split.value, runs or exporting.all_runs(), attn, partial)
     save(out, text, replace=True)
     print(f"{out}: {n} answers" + (f"; missing {', '.join(missing)}" if missing else ""))

@@ -145,7 +145,7 @@ BENCHMARKS = [
         file="longbench_v2/short.jsonl.gz",
         purpose="a smaller stand-in for longbench_v2_data",
         licence="Apache-2.0, contexts of their owners",
-        origin="huggingface.co/datasets/THUDM/LongBench-v2",
+        origin="the 180 short items of huggingface.co/datasets/THUDM/LongBench-v2",
         by_hand="the 180 lines of longbench_v2/data.jsonl.gz whose `length` is short, gzip",
     ),
     Source(

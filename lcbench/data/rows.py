@@ -198,10 +198,18 @@ def _json_array(path: Path, content: bytes) -> list[dict[str, Any]]:
 
 def _json(path: Path, text: str, lines_before: int) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         line = lines_before + error.lineno
         raise UsageError(f"{path}:{line}: not JSON: {error.msg} at column {error.colno}.") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; brackets a thousand deep
+        raise UsageError(f"{path}:{lines_before + 1}: not JSON that can be read: {error}.") from error
+    if "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{path}:{lines_before + 1}: an escape \\u is half a character.") from error
+    return value
 
 
 def _object(path: Path, line: int, value: Any) -> dict[str, Any]:

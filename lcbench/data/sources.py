@@ -28,7 +28,7 @@ from typing import Literal
 
 from lcbench.data.pinned import SOURCES
 from lcbench.data.source import Download, Source
-from lcbench.errors import LcbenchError, MissingError, UsageError
+from lcbench.errors import LcbenchError, MissingError, UsageError, nearest
 from lcbench.paths import data_dir
 
 ATTEMPTS = 3
@@ -181,7 +181,7 @@ def _converted(source: Source, files: Mapping[str, bytes]) -> bytes:
 
 def _source(name: str) -> Source:
     if name not in SOURCES:
-        raise UsageError(f"there is no data source {name!r}; there are {', '.join(SOURCES)}.", hint="lcbench data list")
+        raise UsageError(f"There is no data source {name!r}{nearest(name, SOURCES)}", hint="lcbench data list")
     return SOURCES[name]
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lcbench import answers, catalog
+from lcbench import answers
 from lcbench.answers import Answer
 from lcbench.benchmarks import BUILDERS, items
 from lcbench.benchmarks.base import Brief
 from lcbench.benchmarks.templates import template
 from lcbench.benchmarks.wording import wording
-from lcbench.errors import CannotBuild, LcbenchError, MissingError, UsageError
+from lcbench.errors import CannotBuild, LcbenchError, MissingError, UsageError, nearest
 from lcbench.lengths import show_length
 from lcbench.plan import check_texts, open_cell
 from lcbench.records import Sample
@@ -95,7 +95,7 @@ def check(source: Source, task: Task, by: Counting) -> Report:
 def parts(source: Source, task: Task) -> Iterator[Failure]:
     """What the file names and there is not: its builder, its scorers and their arguments; what a template cannot be."""
     if task.benchmark not in BUILDERS:
-        near = catalog.nearest(task.benchmark, BUILDERS)
+        near = nearest(task.benchmark, BUILDERS)
         yield source.failure(("benchmark",), f"no benchmark is called {task.benchmark!r}{near}")
     if task.benchmark == "items":
         for name in ("data", "prompt", "references"):
@@ -152,6 +152,8 @@ def rows(source: Source, task: Task, by: Counting, report: Report) -> dict[str, 
         _read(("few_shot", "data"), task.few_shot.data)
         shots = items.Shots(task, task.few_shot)
     names = items.names_of(data)
+    if unclear := items.unclear_id(data):
+        report.notes.append(f"items are called by their numbers: not every row has {unclear!r}, or one stands twice")
     chosen = sorted(items.order_of(by.config.seed, len(data))[: by.config.samples])
     words = wording(task, by.config.prompt)
     new = by.config.max_new_tokens or task.generate.max_new_tokens

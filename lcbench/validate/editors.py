@@ -23,6 +23,10 @@ def task_schema() -> dict[str, Any]:
     properties["benchmark"] = {"enum": list(BUILDERS), "default": "items"}
     for holder in (properties, definitions["FewShot"]["properties"]):
         holder["data"] = {"anyOf": [{"type": "array", "items": {"enum": list(SOURCES)}}, {"$ref": "#/$defs/Data"}]}
+    definitions["Data"]["oneOf"] = [
+        {"required": ["file"], "not": {"required": ["hub"]}},
+        {"required": ["hub", "revision"], "not": {"required": ["file"]}},
+    ]
     schema["allOf"] = [_params(name) for name in BUILDERS if name in PARAMS]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lcbench task", **schema}
 

@@ -75,7 +75,7 @@ def prompt(sample: Sample) -> str:
 
 
 def test_a_row_becomes_a_sample(write: Write, prompter: Prompter) -> None:
-    task = write(answer_prefix=" River near {{ town }}:", by=["kind", "no_such_column"])
+    task = write(answer_prefix=" River near {{ town }}:", by=["kind"])
     found = samples_of(task, prompter)
     assert len(found) == len(TOWNS)
     for index, sample in enumerate(found):
@@ -432,3 +432,13 @@ def test_a_later_turn_needs_room_for_the_answers_before_it(write: Write, prompte
 def test_a_prompt_is_needed(write: Write, prompter: Prompter) -> None:
     with pytest.raises(UsageError, match="prompt is missing"):
         cell_of(write(prompt=None), prompter)
+
+
+def test_a_part_that_is_no_column_is_refused(write: Write, prompter: Prompter) -> None:
+    with pytest.raises(UsageError, match=r"mine/rivers: by: there is no column 'knd'; columns: id, town, river, kind"):
+        cell_of(write(by=["kind", "knd"]), prompter)
+
+
+def test_a_null_is_no_accepted_answer(write: Write) -> None:
+    assert references_of(write(), {**TOWNS[0], "river": None}) == ()
+    assert references_of(write(), {**TOWNS[0], "river": ["a", None, "b"]}) == ("a", "b")

@@ -360,6 +360,10 @@ def test_a_rolling_likelihood_has_bits_per_byte_and_no_score(folder: Path, plain
     evaluated(folder, "quiz_rolling", quiz_files(tmp_path), judge(answer))
     cell, samples = by_item(f"lm_eval:{folder / 'rolling'}.yaml", plain)
     assert cell.verdict is not None
+    assert cell.materials["lm_eval"]["notes"] == [
+        "bits_per_byte is the mean over texts; lm-eval weighs each by its bytes",
+        "computed over all items at once, and not here: word_perplexity, byte_perplexity",
+    ]
     for n, sample in samples.items():
         text = str(QUIZ[n]["text"])
         assert sample.options == (Option((), "", text),) and sample.messages[0]["content"] == text

@@ -143,7 +143,7 @@ def test_lengths_are_exact(name: str, kind: str, tmp_path: Path) -> None:
     prompter = Prompter(save(kind, tmp_path))
     for length in (2000, 6000):
         found = cell(name, length, prompter)
-        assert found.prepare(3) == (3, 0)
+        assert found.prepare(3)[0] == 3
         for sample in map(found.sample, range(3)):
             whole = used(prompter, sample)
             assert whole == sample.prompt_tokens + sample.max_new_tokens <= length
@@ -305,3 +305,12 @@ def test_a_bug_is_told_in_words() -> None:
     )
     assert told["scaling"] == "a value that should be divided by `math.sqrt(size)` is not scaled at all"
     assert told["dimension"] == "it should call `mask.sum` along dimension -1, and works along another one"
+
+
+def test_bugs_of_a_cell_are_in_different_functions_and_told_apart(prompter: Prompter) -> None:
+    samples = list(map(cell("sandbox/code_bug", 1500, prompter).sample, range(40)))
+    assert len({s.id for s in samples}) == len({s.references for s in samples}) == 40
+    once = "def pick(a, b):\n    if a is None:\n        return b\n    return 1\n"
+    twice = once.replace("    return 1\n", "    if a is not None:\n        return a\n")
+    assert [bug.kind for found in bugs(once).values() for bug in found] == ["missing value"]
+    assert bugs(twice) == {}

@@ -101,15 +101,22 @@ def test_a_task_file_by_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("score:", "scores:", r":7: unknown key 'scores'; did you mean score"),
-        ("max_new_tokens", "max_tokens", r":8: unknown key 'generate.max_tokens'; did you mean max_new_tokens\?"),
-        ("texts: ruler", "text: ruler", r":6: unknown key 'prompts.text'; did you mean texts\?"),
-        ("version: 7", "version: 0", r":2: key 'version': input should be greater than or equal to 1"),
-        ("version: 7", "version: x", r":2: key 'version': input should be a valid integer"),
-        ("name: mine/new\n", "", r":1: key 'name': field required"),
-        ("generate: {max_new_tokens: 16}\n", "generate: {}\n", r":8: key 'generate.max_new_tokens': field required"),
-        ("{max_new_tokens: 16}\n", "\n  max_new_tokens: 1\n  stop: [a, 3]\n", r":10: key 'generate.stop.1'"),
+        ("score:", "scores:", r":7: scores: unknown key; did you mean score"),
+        ("max_new_tokens", "max_tokens", r":8: generate.max_tokens: unknown key; did you mean max_new_tokens\?"),
+        ("texts: ruler", "text: ruler", r":6: prompts.text: unknown key; did you mean texts\?"),
+        ("version: 7", "version: 0", r":2: version: input should be greater than or equal to 1"),
+        ("version: 7", "version: x", r":2: version: input should be a valid integer"),
+        ("name: mine/new\n", "", r":1: name: is missing"),
+        ("generate: {max_new_tokens: 16}\n", "generate: {}\n", r":8: generate.max_new_tokens: is missing"),
+        ("{max_new_tokens: 16}\n", "\n  max_new_tokens: 1\n  stop: [a, 3]\n", r":10: generate.stop.1: input"),
         ("source: mine", "source: {", r"not YAML"),
+        ("source: mine", "source: mine\nversion: 8", r":6: version: the key stands twice"),
+        ("source: mine", "source: 2024-13-45", r"not YAML: month must be in 1\.\.12"),
+        ("prompts: {", "data: {fiel: rows.jsonl}\nprompts: {", r":6: data.fiel: unknown key; did you mean file"),
+        ("prompts: {", "data: rows.jsonl\nprompts: {", r":6: data: should be `file:` or"),
+        ("mine/new", "mine/new:x=1", r":1: name: 'mine/new:x=1' is not of the form group/name"),
+        ("num_k: 1", "num_kk: 1", r":9: params.num_kk: unknown key; did you mean num_k"),
+        ("source: mine", "sorce: mine\nversions: 3", r":5: sorce: unknown key; .* \(and 1 more\)"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_task_file(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -118,8 +125,9 @@ def test_what_is_wrong_with_a_task_file(tmp_path: Path, old: str, new: str, said
     assert old in text
     file.write_text(text.replace(old, new))
     with pytest.raises(UsageError, match=said) as told:
-        catalog.load(file, Task)
+        catalog.load_task(file)
     assert told.value.message.startswith(str(file))
+    assert told.value.hint == f"lcbench tasks validate {file}"
 
 
 @pytest.mark.parametrize("text", ["", "just text", "- a\n- list", "42"])
@@ -127,6 +135,14 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"mine\.yaml"):
         catalog.load(tmp_path / "mine.yaml", Task)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "latin.yaml").write_bytes("name: a\ndescription: \u00e9".encode("latin-1"))
+    for name, said in (("folder", "cannot be read: Is a directory"), ("latin", r"latin\.yaml:2: not UTF-8")):
+        with pytest.raises(UsageError, match=said):
+            catalog.load(tmp_path / f"{name}.yaml", Task)
 
 
 def test_a_suite_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,14 +178,14 @@ params: {haystack: noise, keys: words, values: numbers, num_k: 1, num_v: 1, num_
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("haystack: ", "haystak: ", "unknown key 'params.haystak'; did you mean haystack"),
-        ("haystack: noise", "haystack: nose", "key 'params.haystack': input should be 'noise', 'essay' or 'needle'"),
-        ("score:", "scorer:", "mine.yaml:7: unknown key 'scorer'; did you mean score"),
-        ("tokens: 16", "token: 16", "mine.yaml:9: unknown key 'generate.max_new_token'; did you mean max_new_tokens?"),
-        ("tokens: 16", "tokens: many", "mine.yaml:9: key 'generate.max_new_tokens': input should be a valid integer"),
-        ("score: ruler.match_all\n", "", "mine.yaml:1: key 'score': field required"),
-        ("source: mine", "source: [", "mine.yaml: not YAML"),
-        ("source: mine", "source: \x81", "mine.yaml: not YAML"),
+        ("haystack: ", "haystak: ", "params.haystak: unknown key; did you mean haystack"),
+        ("haystack: noise", "haystack: nose", "params.haystack: input should be 'noise', 'essay' or 'needle'"),
+        ("score:", "scorer:", "mine.yaml:7: scorer: unknown key; did you mean score"),
+        ("tokens: 16", "token: 16", "mine.yaml:9: generate.max_new_token: unknown key; did you mean max_new_tokens"),
+        ("tokens: 16", "tokens: many", "mine.yaml:9: generate.max_new_tokens: input should be a valid integer"),
+        ("score: ruler.match_all\n", "", "mine.yaml:1: score: is missing"),
+        ("source: mine", "source: [", "mine.yaml:7: not YAML"),
+        ("source: mine", "source: \x81", "mine.yaml:5: not UTF-8"),
     ],
 )  # fmt: skip
 def test_a_broken_task_file(
@@ -289,3 +289,22 @@ def test_the_right_command_gets_as_far_as_the_weights(run: Command) -> None:
     done = run()
     assert "loading unreadable" in done.stderr
     assert done.exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "mine/x: data: there are no rows in "),
+        ("lengths: fill\n", "mine/x: lengths: rows of data do not fill a length"),
+    ],
+)
+def test_a_task_over_rows_that_cannot_run(run: Command, more: str, said: str) -> None:
+    Path("rows.csv").write_text("q,a\n")
+    Path("mine.yaml").write_text(
+        'name: mine/x\ndata: {file: rows.csv}\nprompt: "{{ q }}"\nreferences: a\nscore: includes\n'
+        "generate: {max_new_tokens: 4}\n" + more
+    )
+    done = run("--tasks", "mine.yaml")
+    assert (done.exit_code, "Traceback" in done.stderr) == (2, False)
+    assert said in done.stderr
+    assert not Path("results").exists()

@@ -257,3 +257,15 @@ def test_what_is_no_run_folder_and_no_leaderboard_is_told(lcbench: Command, data
         file.write('{"cell": "softm\n')
     done = lcbench("tasks", "export", "zero_scrolls", "--run", folder, "-o", "out.csv")
     assert (done.exit_code, "not JSON" in done.stderr) == (2, True)
+
+
+def test_without_a_run_named_all_run_folders_count(lcbench: Command, data: Path, tmp_path: Path) -> None:
+    done = lcbench("tasks", "export", "zero_scrolls", "--split", "test")
+    assert (done.exit_code, done.stderr) == (2, "Error: There is no run folder in results/runs.\nhint: --run DIR\n")
+    said = said_by_all()
+    (tmp_path / "results/runs").mkdir(parents=True)
+    made(tmp_path / "results/runs/one", {task: said[task] for task in list(said)[:4]})
+    made(tmp_path / "results/runs/two", {task: said[task] for task in list(said)[4:]})
+    done = lcbench("tasks", "export", "zero_scrolls", "--split", "test")
+    assert done.exit_code == 0, done.output
+    read_upstream(tmp_path / "zero_scrolls_predictions.csv")

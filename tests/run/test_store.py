@@ -127,6 +127,17 @@ def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
     assert "--fresh" in str(told.value.hint)
 
 
+def test_of_what_lies_within_a_field_only_what_differs_is_named(tmp_path: Path) -> None:
+    shots = {"source": "/a/long/way/to/a/file/of/solved/examples.jsonl", "sha256": "0" * 64}
+    known = {"materials": {"t/data": {"source": "/d.jsonl", "sha256": "1" * 64}, "t/few_shot": shots}}
+    with open_run(tmp_path, known, 1, fresh=False) as folder:
+        folder.write("run.json", {"identity": known})
+    asked = {"materials": {**known["materials"], "t/few_shot": {**shots, "sha256": "2" * 64}}}
+    with pytest.raises(UsageError) as told:
+        open_run(tmp_path, asked, 1, fresh=False).__enter__()
+    assert f'(materials: t/few_shot: sha256: "{"0" * 64}" there, "{"2" * 64}" now)' in told.value.message
+
+
 def test_fresh_starts_over(tmp_path: Path) -> None:
     with open_run(tmp_path, {"seed": 0}, 1, fresh=False) as folder:
         folder.write("run.json", {"identity": {"seed": 0}})

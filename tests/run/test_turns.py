@@ -176,9 +176,9 @@ def test_samples_of_several_turns_do_not_depend_on_how_many_there_are(
     assert [[r[k] for k in told] for r in few] == [[many[r["sample_id"]][k] for k in told] for r in few]
 
 
-def test_longbench_v2_cot_answers_after_reasoning(
-    lcbench: Command, tiny: Path, tmp_path: Path, says: Callable[..., Seen]
-) -> None:
+@pytest.fixture
+def three_items(tmp_path: Path) -> None:
+    """LongBench-v2 with three items, each of them answered by B."""
     rows = [
         {
             "_id": f"q{n}",
@@ -193,6 +193,11 @@ def test_longbench_v2_cot_answers_after_reasoning(
     (tmp_path / "data/longbench_v2").mkdir(parents=True)
     text = "".join(json.dumps(r) + "\n" for r in rows)
     (tmp_path / "data/longbench_v2/data.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+
+
+def test_longbench_v2_cot_answers_after_reasoning(
+    lcbench: Command, tiny: Path, three_items: None, says: Callable[..., Seen]
+) -> None:
     said = ("It is B, for $Q$ says so.", "The correct answer is (B)")
     seen = says(lambda r, turn: Completion(r.key, said[turn], (1, 2), "eos"))
     found = run(lcbench, tiny, "longbench_v2/cot", "2k", "--prompt", "builtin", "--samples", "3")
@@ -207,3 +212,28 @@ def test_longbench_v2_cot_answers_after_reasoning(
         assert f"The reasoning so far: {said[0]}" in decoded
         assert "River D" in decoded
         assert len(second.ids) + 128 <= 2048
+
+
+def test_longbench_v2_reasoning_is_stripped(
+    lcbench: Command, tiny: Path, three_items: None, says: Callable[..., Seen]
+) -> None:
+    """As pred.py of THUDM/LongBench fills it into the second prompt."""
+    said = (" \n It is B.\n\n", "The correct answer is (B)")
+    seen = says(lambda r, turn: Completion(r.key, said[turn], (1, 2), "eos"))
+    [found] = run(lcbench, tiny, "longbench_v2/cot", "2k", "--prompt", "builtin", "--samples", "1")
+    assert (found["score"], found["earlier"]) == (1.0, [said[0]])
+    prompter = Prompter(tiny)
+    decoded = prompter.tokenizer.decode(seen[1][0].ids)
+    assert "The reasoning so far: It is B.\n" in decoded
+    assert "It is B.\n\n\n" not in decoded
+
+
+def test_longbench_v2_without_reasoning_has_no_answer(
+    lcbench: Command, tiny: Path, three_items: None, says: Callable[..., Seen]
+) -> None:
+    """Upstream asks no second time and leaves the item out; here it is wrong and counted, under both metrics."""
+    said = ("", "The correct answer is (B)")
+    says(lambda r, turn: Completion(r.key, said[turn], (1, 2), "eos"))
+    found = run(lcbench, tiny, "longbench_v2/cot", "2k", "--prompt", "builtin", "--samples", "3")
+    told = [(r["score"], r["extracted"], r["beside"], r["flags"], r["finish"]) for r in found]
+    assert told == [(0.0, None, {"longbench_v2.lenient": 0.0}, ["empty"], "eos")] * 3

@@ -47,3 +47,8 @@ def test_every_reference_leads_somewhere() -> None:
     assert references(schema)
     for reference in references(schema):
         assert reference.removeprefix("#/$defs/") in schema["$defs"]
+
+
+def test_rows_are_a_file_or_a_data_set_at_a_revision() -> None:
+    file, hub = task_schema()["$defs"]["Data"]["oneOf"]
+    assert (file["required"], hub["required"]) == (["file"], ["hub", "revision"])

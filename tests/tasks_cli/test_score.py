@@ -233,6 +233,37 @@ def test_a_bad_row_is_told_with_its_line_and_nothing_is_written(lcbench: Command
     assert sorted(p.name for p in Path().iterdir()) == ["answers.jsonl"]
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            '{"completion": "5", "references": {"target": "garden", "question": 5}}',
+            "a field that babilong.official reads",
+        ),
+        ('{"completion": "5", "references": ["", " "]}', "there is no answer to score against"),
+        ('{"completion": "5", "references": ' + "9" * 5000 + "}", "not JSON"),
+    ],
+)
+def test_a_row_of_odd_kinds(pulled: None, lcbench: Command, row: str, said: str) -> None:
+    done = lcbench("score", "babilong/qa1", "--predictions", write("odd.jsonl", row), "-o", "verdicts.jsonl")
+    assert (done.exit_code, Path("verdicts.jsonl").exists()) == (2, False)
+    assert f"Error: odd.jsonl:1: {said}" in done.stderr
+
+
+def test_labels_of_a_row_change_nothing(pulled: None, lcbench: Command) -> None:
+    row = {"completion": "garden", "references": "garden", "question": "Where is Daniel?", "labels": ["hall"]}
+    assert scored(lcbench, "babilong/qa1", row)[0]["score"] == 100
+
+
+def test_half_of_a_surrogate_pair_is_written_as_it_came(lcbench: Command) -> None:
+    Path("mine.yaml").write_text(
+        'name: mine/x\ndata: {file: rows.jsonl}\nprompt: "x"\nreferences: a\nscore: includes\n'
+        "generate: {max_new_tokens: 4}\n"
+    )
+    _, [verdict] = scored(lcbench, "mine.yaml", r'{"completion": "\ud800 a", "references": "a"}')
+    assert (verdict["score"], verdict["extracted"]) == (1, "\ud800 a")
+
+
 def test_an_unknown_id(pulled: None, lcbench: Command) -> None:
     write("answers.jsonl", {"id": "gsm8k:-:9999", "completion": "5"})
     done = lcbench("score", "gsm8k", "--predictions", "answers.jsonl")
@@ -296,3 +327,18 @@ def test_every_metric_takes_a_name(pulled: None, lcbench: Command) -> None:
     for name in SCORERS:
         done = lcbench("score", "zero_scrolls/qasper", "--predictions", "answers.jsonl", "--metric", name)
         assert done.exit_code == 0, done.output
+
+
+def test_an_id_that_several_items_have_names_none(lcbench: Command) -> None:
+    rows = [{"id": "1", "q": "a", "a": "x"}, {"id": "1", "q": "b", "a": "y"}, {"id": "2", "q": "c", "a": "z"}]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("mine.yaml").write_text(
+        "name: mine/one\ndata: {file: rows.jsonl}\nprompt: '{{ q }}'\nreferences: a\nscore: includes\n"
+        "generate: {max_new_tokens: 4}\n"
+    )
+    file = write("answers.jsonl", {"id": "1", "completion": "y"})
+    done = lcbench("score", "mine.yaml", "--predictions", file)
+    assert done.exit_code == 2
+    assert "answers.jsonl:1: mine/one has several items of one id, so that '1' names none" in done.stderr
+    summary, _ = scored(lcbench, "mine.yaml", {"id": "mine/one:-:1", "completion": "y"})  # a run's own name of the row
+    assert summary["score"] == 100

@@ -64,6 +64,13 @@ def test_what_is_right_passes(folder: Path, lcbench: Command, tiny: Path) -> Non
     assert done.stdout == ("ok     mine/capitals: 4 prompts within 4096 tokens; gold 1, empty 0\n1 task: 1 ok.\n")
 
 
+def test_ids_that_do_not_tell_items_apart_are_said(folder: Path, lcbench: Command) -> None:
+    (folder / "rows.jsonl").write_text('{"id": 1, "country": "A", "capital": "B"}\n' * 2)
+    (folder / "mine.yaml").write_text(CAPITALS)
+    done = lcbench("tasks", "validate", "mine.yaml")
+    assert "items are called by their numbers: not every row has 'id', or one stands twice" in done.stdout
+
+
 def test_without_a_tokenizer_budgets_are_not_checked_and_that_is_said(folder: Path, lcbench: Command) -> None:
     (folder / "mine.yaml").write_text(CAPITALS + "truncate: {column: country}\n")
     done = lcbench("tasks", "validate", "mine.yaml")

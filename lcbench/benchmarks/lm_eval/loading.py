@@ -23,6 +23,7 @@ from lcbench.seeds import digest
 
 FEWSHOT_SEED = 1234  # what lm-eval's evaluator gives every task, defaults.py DEFAULT_OTHER_SEED
 SEEDS = (0, 1234)  # of `random` and numpy, which it sets before it loads tasks: some shuffle choices as they load
+ROLLING = "bits_per_byte"  # has a value for each text of a task of rolling likelihoods
 ONE_BY_ONE = {"mean", "nanmean"}  # aggregations over which an item has a value of its own
 CHATTY = ("lm_eval", "huggingface_hub")
 LIBRARIES = ("httpx", "requests", "huggingface_hub", "datasets")
@@ -222,6 +223,9 @@ def notes_of(task: Any) -> list[str]:
             f"lm-eval samples its answers (temperature {how.get('temperature', 1.0)}); the strategy decides here"
         )
     whole = [m for m, f in task.aggregation().items() if getattr(f, "__name__", "") not in ONE_BY_ONE]
+    if task.OUTPUT_TYPE == "loglikelihood_rolling" and ROLLING in whole:
+        whole.remove(ROLLING)
+        notes.append(f"{ROLLING} is the mean over texts; lm-eval weighs each by its bytes")
     if whole:
         notes.append(f"computed over all items at once, and not here: {', '.join(map(str, whole))}")
     return notes

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-from lcbench.benchmarks.lm_eval.loading import ONE_BY_ONE, Loaded, explained, quietly
+from lcbench.benchmarks.lm_eval.loading import ONE_BY_ONE, ROLLING, Loaded, explained, quietly
 from lcbench.records import Completion, Sample, Score
 
 NOTHING = "[invalid]"  # what its regex filters give where they find nothing: filters/extraction.py
-ROLLING = "bits_per_byte"
 
 Metrics = dict[tuple[str, str], Any]  # (metric, filter) -> its value for one item
 

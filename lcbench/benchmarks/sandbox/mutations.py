@@ -63,7 +63,9 @@ def _changes(node: ast.AST, lines: list[str]) -> Iterator[Change]:
 
 @lru_cache(maxsize=512)
 def bugs(text: str) -> dict[str, list[Bug]]:
-    """The bugs that each function of a file may have. A changed line is like no other line of its function."""
+    """The bugs that each function of a file may have. A changed line is like no other line of its function, and on no
+    other line could a bug of its kind be told with the same expressions: there is one answer.
+    """
     if "\r" in text:
         return {}  # Python counts lines at these too
     with warnings.catch_warnings():
@@ -77,14 +79,20 @@ def bugs(text: str) -> dict[str, list[Bug]]:
         if last - first >= LONGEST:
             continue
         known = {line.strip() for line in lines[first - 1 : last]}
+        places: dict[tuple[str, ...], set[int]] = {}  # kind and expressions -> lines where they would be told
+        own: list[Bug] = []
         for node in (n for statement in function.body for n in (statement, *_nodes(statement))):
             for change in _changes(node, lines):
                 number = node.lineno  # type: ignore[attr-defined]
                 line = lines[number - 1]
                 new = line[: change.start] + change.new + line[change.end :]
+                places.setdefault((change.kind, *change.symptom.split("`")[1::2]), set()).add(number)
                 if new.strip() not in known:
                     bug = Bug(number, new, first, last, name, change.kind, change.symptom)
-                    found.setdefault(name, []).append(bug)
+                    own.append(bug)
+        alone = [bug for bug in own if len(places[(bug.kind, *bug.symptom.split("`")[1::2])]) == 1]
+        if alone:
+            found.setdefault(name, []).extend(alone)
     return found
 
 
