@@ -1,8 +1,8 @@
 """The sources of BABILong, LongBench-v2, ZeroSCROLLS, GSM8K and MATH-500: addresses, revisions and hashes.
 
-Where a size and a hash stand here, they were computed from the bytes at that revision, or, for LongBench-v2's data and
-MATH-500, are the ones of the upstream's own large-file pointers. ZeroSCROLLS and the bAbI archive are pinned by the
-commit in their address alone.
+Where a size and a hash stand here, they were computed from the bytes at that revision. Two were not: MATH-500's are
+those of openai/prm800k's own large-file pointer, and those of LongBench-v2's data are the ones that several public
+projects agree on. ZeroSCROLLS and the bAbI archive are pinned by the commit in their address alone.
 """
 
 from __future__ import annotations
