@@ -26,7 +26,6 @@ from lcbench.scoring import bind
 DEFAULT_SUITE = "quick"
 DEFAULT_SAMPLES = 20
 PULL = "lcbench data pull "
-EVERY_TURN = ("longbench_v2",)  # where an empty answer to an earlier turn is none: THUDM/LongBench 2e00731, pred.py
 
 
 Verdict = Callable[[Sample, Completion], Score]
@@ -114,7 +113,7 @@ def verdict_of(task: Task, scorer: ScoreBy) -> Verdict:
         raise UsageError(f"{task.name}: {error.message}.", hint=error.hint) from error
 
     def verdict(sample: Sample, completion: Completion) -> Score:
-        if task.benchmark in EVERY_TURN and "" in completion.earlier:
+        if "" in completion.earlier and any(turn.needed for turn in sample.later):
             return Score(0.0 if sample.references else None, None, ("empty",))
         found = score(completion.text, sample.references, sample.fields)
         return found if sample.references else Score(None, found.extracted, found.flags)
@@ -261,10 +260,9 @@ def _planned(
     verdict: Verdict = _no_verdict
     beside: dict[str, Verdict] = {}
     try:
-        if task.benchmark != "lm_eval":
-            verdict = verdict_of(task, task.scorer)
-            beside = {s.name: verdict_of(task, s) for s in task.scorers_beside}
         brief, cell = open_cell(task, length, prompter, config, context)
+        verdict = cell.verdict or verdict_of(task, task.scorer)
+        beside = {s.name: verdict_of(task, s) for s in task.scorers_beside}
         n, skipped = cell.prepare(samples)
         if n == 0:
             raise CannotBuild(f"none of its items fits {brief.limit} tokens")
@@ -281,13 +279,11 @@ def _planned(
     # A length bounds every sample that is made to it; others are built to find the longest.
     widest = length if length and cell.bounded else max(map(_tokens_of, map(cell.sample, range(n))))
     new = ends[0].max_new_tokens
-    return PlannedCell(
-        task, length, n, skipped, cell, cell.wording or brief.wording, new, widest, cell.verdict or verdict, beside
-    )
+    return PlannedCell(task, length, n, skipped, cell, cell.wording or brief.wording, new, widest, verdict, beside)
 
 
 def _no_verdict(sample: Sample, completion: Completion) -> Score:
-    raise LcbenchError(f"{sample.task} has no scorer.")
+    raise LcbenchError(f"{sample.task} has no samples to score.")
 
 
 def _tokens_of(sample: Sample) -> int:

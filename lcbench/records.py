@@ -24,7 +24,8 @@ def answer_mark(turn: int) -> str:
 class Turn:
     """A later request of the same sample, after its own messages; `answer_mark` says where earlier answers go.
 
-    stripped: earlier answers go there without the white space at their ends.
+    stripped: earlier answers go there without the white space at their ends. needed: an empty answer before this turn
+    leaves the sample without any.
     """
 
     messages: tuple[dict[str, str], ...]
@@ -32,6 +33,7 @@ class Turn:
     max_new_tokens: int
     stop: tuple[str, ...] = ()
     stripped: bool = False
+    needed: bool = False
 
 
 @dataclass(frozen=True)

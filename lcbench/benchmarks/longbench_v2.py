@@ -47,7 +47,7 @@ def open_cell(brief: Brief) -> Cell:
         content = filled(str(brief.wording.strings[f"{brief.task.prompts.key}_ans"]), {**values, "COT": answer_mark(0)})  # type: ignore[union-attr]
         new = min(ANSWER_TOKENS, brief.max_new_tokens)
         whole(brief.prompter, content, "", None if budget is None else budget - new - SPARE)
-        return (Turn(brief.prompter.conversation(content), "", new, stripped=True),)
+        return (Turn(brief.prompter.conversation(content), "", new, stripped=True, needed=True),)
 
     def make(index: int, item: int) -> Sample:
         row = rows.rows[item]
