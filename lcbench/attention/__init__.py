@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from lcbench.attention.base import Choice, LayerState, Mechanism, MechanismInfo
+from lcbench.attention.laser import LASER
 from lcbench.attention.lucid import LUCID
 from lcbench.attention.softmax import SOFTMAX
 from lcbench.errors import MissingError, UsageError
@@ -28,7 +29,7 @@ __all__ = [
     "resolve",
 ]
 
-MECHANISMS: dict[str, MechanismInfo] = {"softmax": SOFTMAX, "lucid": LUCID}
+MECHANISMS: dict[str, MechanismInfo] = {"softmax": SOFTMAX, "lucid": LUCID, "laser": LASER}
 GROUP = "lcbench.attention"
 LAYERS = ("all", "full")
 COMMON_ARGUMENTS = {

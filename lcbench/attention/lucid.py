@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 from lcbench.attention import softmax
 from lcbench.attention.base import Choice, LayerState, MechanismInfo
+from lcbench.attention.softmax import HALF
 from lcbench.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-IMPLS = ("reference",)
+IMPLS = ("reference", "triton", "gluon")
+ONE_PASS = ("triton", "gluon")  # CUDA, half precision; one token a row by the Triton decode
+GLUON_SIZE = 128  # the largest head size
 
 
 class Lucid:
     """`write` solves for y and keeps it instead of v, in the model's dtype; `attend` is softmax attention over (k, y).
 
-    `precondition` and `kernel` are `lcbench_kernels.lucid.precondition` and `lcbench_kernels.softmax.attend`; the
-    softmax part runs in the implementation that softmax's own `auto` picks for the device and dtype of the queries.
+    With triton and gluon a pass of one token a row reads its past once, for the new y and for the attention together.
+    `write` then only appends k, and v in y's place; `attend` replaces that v by y, and returns the output. So between
+    the two calls, and there alone, the newest slot of "y" holds v.
+
+    `precondition`, `step` and `kernel` are `lcbench_kernels.lucid.precondition` and `.decode` and
+    `lcbench_kernels.softmax.attend`, `decode` what `softmax.split_kv` gives; the softmax part of all other passes runs
+    in the implementation that softmax's own `auto` picks for the device and dtype of the queries.
     """
 
     name = "lucid"
@@ -27,15 +35,36 @@ class Lucid:
     rotary = "after"
     windows = False
 
-    def __init__(self, impl: str, precondition: Callable[..., torch.Tensor], kernel: Callable[..., torch.Tensor]):
+    def __init__(
+        self,
+        impl: str,
+        precondition: Callable[..., torch.Tensor],
+        step: Callable[..., torch.Tensor],
+        kernel: Callable[..., torch.Tensor],
+        decode: Callable[..., torch.Tensor] | None,
+    ):
         self.impl = impl
         self.precondition = precondition
+        self.step = step
         self.kernel = kernel
+        self.decode = decode
 
     def build(self, config: Any, layer: int) -> None:
-        return None
+        """Raises UsageError where the implementation cannot take the model's head size."""
+        if self.impl != "gluon":
+            return
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        if size > GLUON_SIZE:
+            raise UsageError(
+                f"lucid:impl=gluon takes head sizes up to {GLUON_SIZE}, and this model has heads of {size}",
+                hint="--attn lucid:impl=triton",
+            )
 
     def write(self, state: LayerState, k: torch.Tensor, v: torch.Tensor) -> None:
+        if self._one_pass(k):
+            state.append("k", k)
+            state.append("y", v)
+            return
         past = None
         if state.past_max > 0:
             cached = slice(0, state.past_max)
@@ -45,35 +74,63 @@ class Lucid:
         state.append("y", y)
 
     def attend(self, state: LayerState, q: torch.Tensor) -> torch.Tensor:
+        if self._one_pass(q):
+            seen = slice(0, state.past_max + 1)  # `write` stored one token behind every row's past, real or padding
+            k, y = state.tensors["k"][:, :, seen], state.tensors["y"][:, :, seen]
+            return self.step(q, k, y, state.past + 1, scale=state.scale, impl="triton")
         picked = softmax.choose("auto", q.device.type, str(q.dtype).removeprefix("torch."))
-        return softmax.softmax_over(state, q, "y", picked.impl, self.kernel)
+        return softmax.softmax_over(state, q, "y", picked.impl, self.kernel, self.decode)
+
+    def _one_pass(self, newest: torch.Tensor) -> bool:
+        return newest.shape[2] == 1 and self.impl in ONE_PASS
 
 
 def make(impl: str, arguments: dict[str, str]) -> Lucid:
-    from lcbench_kernels.lucid import precondition
+    from lcbench_kernels import lucid
     from lcbench_kernels.softmax import attend
 
-    return Lucid(impl, precondition, attend)
+    return Lucid(impl, lucid.precondition, lucid.decode, attend, softmax.split_kv())
 
 
 def available(impl: str, device: str) -> str | None:
     """None where `impl` can run on `device`, or the reason why it cannot. The reference runs wherever torch does."""
-    return softmax.available("sdpa", device)
+    reason = softmax.available("sdpa" if impl == "reference" else "triton", device)
+    if reason is None and impl == "gluon":
+        import torch
+
+        if torch.cuda.get_device_capability(device) != (9, 0):
+            return "it needs a CUDA device of compute capability 9.0"
+    return reason
 
 
 def choose(impl: str, device: str, dtype: str, windows: bool) -> Choice:
     """The preconditioner's implementation; the reason names the softmax implementation that runs behind it too.
 
+    auto: gluon for half precision on compute capability 9.0, triton for it on other CUDA devices, else the reference.
     It never stands in windowed layers: `windows` is not looked at.
 
-    Raises UsageError where either cannot run.
+    Raises UsageError, MissingError where triton is missing, with the reason why the implementation cannot run.
     """
-    reason = available(impl, device)
+    choice = _auto(device, dtype) if impl == "auto" else Choice(impl, "asked for by name")
+    reason = available(choice.impl, device)
+    if reason is None and choice.impl in ONE_PASS and dtype not in HALF:
+        reason = f"it computes in {', '.join(HALF)}, the model runs in {dtype}"
     if reason is not None:
-        raise UsageError(f"lucid:impl={impl} cannot run on {device}: {reason}", hint="lcbench attn list")
-    picked = "auto: the only one there is" if impl == "auto" else "asked for by name"
+        raise softmax.refusal(f"lucid:impl={choice.impl}", device, reason)
     attention = softmax.choose("auto", device, dtype)
-    return Choice("reference", f"{picked}; softmax part by {attention.impl} ({attention.reason})")
+    why = f"{choice.reason}; softmax part by {attention.impl} ({attention.reason})"
+    return Choice(choice.impl, f"{why}, with y in one pass at decode" if choice.impl in ONE_PASS else why)
+
+
+def _auto(device: str, dtype: str) -> Choice:
+    if not device.startswith("cuda") or dtype not in HALF:
+        return Choice("reference", f"auto: the reference in torch for {dtype} on {device}")
+    if available("gluon", device) is None:
+        return Choice("gluon", f"auto: the Hopper kernel for {dtype}")
+    reason = available("triton", device)
+    if reason in (None, softmax.NO_TRITON):
+        return Choice("triton", f"auto: the Triton kernels for {dtype} on CUDA")
+    return Choice("reference", f"auto: the reference in torch, since the Triton kernels cannot run: {reason}")
 
 
 LUCID = MechanismInfo(

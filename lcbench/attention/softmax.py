@@ -12,22 +12,28 @@ from lcbench.errors import MissingError, UsageError
 if TYPE_CHECKING:
     import torch
 
-IMPLS = ("reference", "sdpa", "flash", "flex")
+IMPLS = ("reference", "sdpa", "flash", "flex", "triton")
 HALF = ("float16", "bfloat16")
-DTYPES = {"flash": HALF, "flex": ("float32", *HALF)}  # the others take any
+DTYPES = {"flash": HALF, "flex": ("float32", *HALF), "triton": HALF}  # the others take any
+FULL = ("flash", "triton")  # FlashAttention-2, no windows; one token a row by our split-KV kernel
+NO_TRITON = "triton is not installed"
 
 
 class Softmax:
-    """k and v as they come, softmax attention over them. `kernel` is `lcbench_kernels.softmax.attend`."""
+    """k and v as they come, softmax attention over them.
+
+    `kernel` is `lcbench_kernels.softmax.attend`, `decode` what `split_kv` gives.
+    """
 
     name = "softmax"
     tensors: tuple[str, ...] = ("k", "v")
     rotary = "after"
     windows = True
 
-    def __init__(self, impl: str, kernel: Callable[..., torch.Tensor]):
+    def __init__(self, impl: str, kernel: Callable[..., torch.Tensor], decode: Callable[..., torch.Tensor] | None):
         self.impl = impl
         self.kernel = kernel
+        self.decode = decode
 
     def build(self, config: Any, layer: int) -> None:
         return None
@@ -38,18 +44,31 @@ class Softmax:
 
     def attend(self, state: LayerState, q: torch.Tensor) -> torch.Tensor:
         """Raises UsageError where the layer has a sliding window and the implementation has none."""
-        return softmax_over(state, q, "v", self.impl, self.kernel)
+        return softmax_over(state, q, "v", self.impl, self.kernel, self.decode)
 
 
 def softmax_over(
-    state: LayerState, q: torch.Tensor, values: str, impl: str, kernel: Callable[..., torch.Tensor]
+    state: LayerState,
+    q: torch.Tensor,
+    values: str,
+    impl: str,
+    kernel: Callable[..., torch.Tensor],
+    decode: Callable[..., torch.Tensor] | None,
 ) -> torch.Tensor:
-    """Softmax attention of q [B, Hq, T, D] over the state's "k" and its tensor `values`. Returns [B, Hq, T, D]."""
-    if state.window is not None and impl == "flash":
+    """Softmax attention of q [B, Hq, T, D] over the state's "k" and its tensor `values`. Returns [B, Hq, T, D].
+
+    flash and triton are one and the same where triton is installed: FlashAttention-2 for many tokens a row, the
+    split-KV kernel for one. Without it (decode is None) flash takes one token, too.
+    """
+    if state.window is not None and impl in FULL:
         raise UsageError(
-            f"softmax:impl=flash has no sliding window, and this model has layers that see {state.window} tokens",
+            f"softmax:impl={impl} has no sliding window, and this model has layers that see {state.window} tokens",
             hint="--attn softmax:impl=sdpa (or impl=flex)",
         )
+    if q.shape[2] == 1 and impl in FULL and decode is not None:
+        seen = slice(0, state.past_max + 1)  # `write` stored one token behind every row's past, real or padding
+        keys, tensor = state.tensors["k"][:, :, seen], state.tensors[values][:, :, seen]
+        return decode(q, keys, tensor, state.past + 1, scale=state.scale, impl="triton")
     return kernel(
         q,
         state.tensors["k"][:, :, : state.total_max],
@@ -58,14 +77,21 @@ def softmax_over(
         scale=state.scale,
         window=state.window,
         uniform=state.uniform,
-        impl=impl,
+        impl="flash" if impl == "triton" else impl,
     )
 
 
 def make(impl: str, arguments: dict[str, str]) -> Softmax:
     from lcbench_kernels.softmax import attend
 
-    return Softmax(impl, attend)
+    return Softmax(impl, attend, split_kv())
+
+
+def split_kv() -> Callable[..., torch.Tensor] | None:
+    """`lcbench_kernels.softmax.decode`, or None where triton, which it is written in, is not installed."""
+    from lcbench_kernels.softmax import decode
+
+    return decode if find_spec("triton") is not None else None
 
 
 def available(impl: str, device: str) -> str | None:
@@ -75,12 +101,12 @@ def available(impl: str, device: str) -> str | None:
     cuda = device.startswith("cuda")
     if cuda and not torch.cuda.is_available():
         return "torch sees no CUDA device"
-    if impl in ("flash", "flex") and not cuda:
+    if impl in ("flash", "flex", "triton") and not cuda:
         return "it runs on CUDA devices only"
-    if impl == "flash" and torch.cuda.get_device_capability(device) < (8, 0):
+    if impl in FULL and torch.cuda.get_device_capability(device) < (8, 0):
         return "it needs a CUDA device of compute capability 8.0 or later"
-    if impl == "flex" and find_spec("triton") is None:
-        return "triton is not installed"
+    if impl in ("flex", "triton") and find_spec("triton") is None:
+        return NO_TRITON
     return None
 
 
@@ -90,24 +116,44 @@ def choose(impl: str, device: str, dtype: str, windows: bool = False) -> Choice:
 
     Raises UsageError, MissingError where triton is missing, with the reason why the implementation cannot run.
     """
-    choice = _auto(device, dtype, windows) if impl == "auto" else Choice(impl, "asked for by name")
-    reason = available(choice.impl, device)
-    if reason is None and dtype not in DTYPES.get(choice.impl, (dtype,)):
-        reason = f"it computes in {', '.join(DTYPES[choice.impl])}, the model runs in {dtype}"
-    if reason is None and windows and choice.impl == "flash":
+    picked = _auto(device, dtype, windows) if impl == "auto" else impl
+    reason = available(picked, device)
+    if reason is None and dtype not in DTYPES.get(picked, (dtype,)):
+        reason = f"it computes in {', '.join(DTYPES[picked])}, the model runs in {dtype}"
+    if reason is None and windows and picked in FULL:
         reason = "it has no sliding window, and this model has layers with one"
-    if reason is None:
-        return choice
-    message = f"softmax:impl={choice.impl} cannot run on {device}: {reason}"
-    if reason == "triton is not installed":
-        raise MissingError(message, hint="pip install triton")
-    raise UsageError(message, hint="lcbench attn list")
+    if reason is not None:
+        raise refusal(f"softmax:impl={picked}", device, reason)
+    return Choice(picked, _why(impl, picked, device, dtype))
 
 
-def _auto(device: str, dtype: str, windows: bool) -> Choice:
-    if not windows and device.startswith("cuda") and dtype in HALF and available("flash", device) is None:
-        return Choice("flash", f"auto: FlashAttention-2 for {dtype} on CUDA")
-    return Choice("sdpa", f"auto: torch's scaled_dot_product_attention for {dtype} on {device}")
+def refusal(asked: str, device: str, reason: str) -> MissingError | UsageError:
+    """The error for an implementation that cannot run on a device."""
+    message = f"{asked} cannot run on {device}: {reason}"
+    if reason == NO_TRITON:
+        return MissingError(message, hint="pip install triton")
+    return UsageError(message, hint="lcbench attn list")
+
+
+def _auto(device: str, dtype: str, windows: bool) -> str:
+    usable = not windows and device.startswith("cuda") and dtype in HALF and available("flash", device) is None
+    return "flash" if usable else "sdpa"
+
+
+def _why(impl: str, picked: str, device: str, dtype: str) -> str:
+    """Why it was picked, and what decodes where that is not evident."""
+    why = "asked for by name"
+    if impl == "auto" and picked == "sdpa":
+        why = f"auto: torch's scaled_dot_product_attention for {dtype} on {device}"
+    if impl == "auto" and picked == "flash":
+        why = f"auto: FlashAttention-2 for {dtype} on CUDA"
+    if picked == "triton":
+        why += ", prefill by FlashAttention-2"
+    if picked not in FULL:
+        return why
+    if find_spec("triton") is None:
+        return f"{why}, decode too, ragged rows one by one ({NO_TRITON})"
+    return f"{why}, decode by our split-KV kernel (triton)"
 
 
 SOFTMAX = MechanismInfo(

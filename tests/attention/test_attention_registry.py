@@ -23,7 +23,7 @@ def run_python(code: str, *folders: Path) -> subprocess.CompletedProcess:
 
 
 def test_names_and_find():
-    assert names()[:2] == ["softmax", "lucid"]
+    assert names()[:3] == ["softmax", "lucid", "laser"]
     assert [find(name).name for name in names()] == names()
     assert find("lucid").trained and not find("softmax").trained
 
@@ -56,8 +56,8 @@ def test_arguments_follow_in_order():
     "text, message",
     [
         ("lucit", "no attention mechanism is called 'lucit'; did you mean lucid?"),
-        ("xyz", "no attention mechanism is called 'xyz'; there are: softmax, lucid"),
-        ("lucid:impl=triton", "no implementation 'triton'; there are: auto, reference"),
+        ("xyz", "no attention mechanism is called 'xyz'; there are: softmax, lucid, laser"),
+        ("lucid:impl=cuda", "no implementation 'cuda'; there are: auto, reference, triton, gluon"),
         ("softmax:impl=flush", "no implementation 'flush'; did you mean flash?"),
         ("lucid:layers=fulls", "no choice of layers 'fulls'; did you mean full?"),
         ("lucid:layer=full", "no argument 'layer'; did you mean layers?"),
@@ -80,7 +80,8 @@ def test_importing_the_package_imports_no_torch():
 
 def test_kernels_need_neither_lcbench_nor_triton():
     blocked = "sys.modules['lcbench'] = sys.modules['triton'] = None\n"
-    done = run_python(blocked + "import lcbench_kernels.lucid, lcbench_kernels.softmax; print('fine')")
+    packages = "lcbench_kernels.laser, lcbench_kernels.lucid, lcbench_kernels.softmax"
+    done = run_python(blocked + f"import {packages}; print('fine')")
     assert done.stdout.strip() == "fine", done.stderr
 
 
@@ -104,7 +105,7 @@ USE_THE_EXAMPLE = """
 import torch
 from lcbench.attention import LayerState, names, parse, resolve
 
-assert names() == ["softmax", "lucid", "uniform_decay"], names()
+assert names() == ["softmax", "lucid", "laser", "uniform_decay"], names()
 spec = parse("uniform_decay:slope=0.5")
 mechanism, choice = resolve(spec, "cpu", "float64")
 print(spec, choice.impl)
@@ -190,10 +191,10 @@ def test_attn_list_json():
     by_name = {mechanism["name"]: mechanism for mechanism in listed["mechanisms"]}
     assert by_name["lucid"]["trained"] and not by_name["softmax"]["trained"]
     reasons = {impl["name"]: impl["reason"] for impl in by_name["softmax"]["impls"]}
-    assert list(reasons) == ["reference", "sdpa", "flash", "flex"]
+    assert list(reasons) == ["reference", "sdpa", "flash", "flex", "triton"]
     assert reasons["sdpa"] is None and reasons["reference"] is None
     if listed["device"] == "cpu":
-        assert reasons["flash"] == reasons["flex"] == "it runs on CUDA devices only"
+        assert reasons["flash"] == reasons["flex"] == reasons["triton"] == "it runs on CUDA devices only"
 
 
 def test_attn_list_table():

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 
 import pytest
 import torch
+from lcbench_kernels import lucid as lucid_kernels
+from lcbench_kernels import softmax as softmax_kernels
 
-from lcbench.attention import AttentionSpec, resolve
+from lcbench.attention import AttentionSpec, lucid, resolve, softmax
 from lcbench.attention.base import LayerState, Mechanism
-from lcbench.attention.softmax import choose
-from lcbench.errors import UsageError
+from lcbench.attention.lucid import Lucid
+from lcbench.attention.softmax import Softmax, choose
+from lcbench.errors import MissingError, UsageError
 
 LENGTHS = (45, 19, 60)
 SIZE = 8
@@ -121,6 +124,186 @@ def test_lucid_keeps_y_in_the_dtype_of_the_model(qkv):
     assert (out.double() - exact).norm() / exact.norm() < 4 * torch.finfo(torch.bfloat16).eps
 
 
+class StandIns:
+    """The kernels' signatures over references, and what they were asked for: the ways of the GPU, walked on a CPU."""
+
+    def __init__(self):
+        self.calls: list[tuple[str, str, int]] = []
+
+    def attend(self, q, k, v, past, *, impl, **rest):
+        self.calls.append(("attend", impl, q.shape[2]))
+        return softmax_kernels.attend(q, k, v, past, impl="reference", **rest)
+
+    def decode(self, q, k, v, lengths, *, scale, impl):
+        self.calls.append(("decode", impl, q.shape[2]))
+        return softmax_kernels.decode(q, k, v, lengths, scale=scale, impl="reference")
+
+    def precondition(self, k, v, *, past, impl):
+        self.calls.append(("precondition", impl, k.shape[2]))
+        return lucid_kernels.precondition(k, v, past=past, impl="reference")
+
+    def step(self, q, k, y, lengths, *, scale, impl):
+        self.calls.append(("step", impl, q.shape[2]))
+        return lucid_kernels.decode(q, k, y, lengths, scale=scale, impl="reference")
+
+
+@pytest.mark.parametrize("schedule", TOGETHER)
+@pytest.mark.parametrize("impl", ["flash", "triton"])
+def test_softmax_decodes_by_the_split_kv_kernel(impl, schedule, qkv):
+    kernels = StandIns()
+    mechanism = Softmax(impl, kernels.attend, kernels.decode)
+    for row, out in enumerate(drive(mechanism, qkv, range(3), TOGETHER[schedule])):
+        torch.testing.assert_close(out, expected("softmax", qkv, row, None), rtol=1e-12, atol=1e-12)
+    for name, asked, steps in kernels.calls:
+        assert (name, asked) == (("decode", "triton") if steps == 1 else ("attend", "flash"))
+
+
+def test_flash_decodes_alone_without_triton(qkv):
+    kernels = StandIns()
+    (out,) = drive(Softmax("flash", kernels.attend, None), qkv, [2], ALONE["prefill and decode"])
+    torch.testing.assert_close(out, expected("softmax", qkv, 2, None), rtol=1e-12, atol=1e-12)
+    assert kernels.calls == [("attend", "flash", 50)] + [("attend", "flash", 1)] * 10
+
+
+@pytest.mark.parametrize("schedule", TOGETHER)
+@pytest.mark.parametrize("impl", ["triton", "gluon"])
+def test_lucid_decodes_in_one_pass(impl, schedule, qkv):
+    kernels = StandIns()
+    mechanism = Lucid(impl, kernels.precondition, kernels.step, kernels.attend, None)
+    for row, out in enumerate(drive(mechanism, qkv, range(3), TOGETHER[schedule])):
+        torch.testing.assert_close(out, expected("lucid", qkv, row, None), rtol=1e-12, atol=1e-12)
+    decoding = sum(max(new) == 1 for new in TOGETHER[schedule])
+    assert kernels.calls.count(("step", "triton", 1)) == decoding
+    prefills = [call for call in kernels.calls if call[0] == "precondition"]
+    assert len(prefills) == len(TOGETHER[schedule]) - decoding and all(call[1] == impl for call in prefills)
+
+
+def test_the_newest_slot_of_y_holds_v_until_lucid_attends(qkv):
+    kernels = StandIns()
+    mechanism = Lucid("triton", kernels.precondition, kernels.step, kernels.attend, None)
+    q, k, v = (x[:2, :, :12] for x in qkv)
+    y = lucid_kernels.precondition(k[:, :, :11], v[:, :, :11], impl="reference")
+    buffer = torch.full((2, 2, 16, SIZE), GARBAGE, dtype=k.dtype)
+    tensors = {"k": buffer.clone(), "y": buffer.clone()}
+    tensors["k"][:, :, :11], tensors["y"][:, :, :11] = k[:, :, :11], y
+    state = LayerState(tensors, torch.tensor([11, 7]), torch.tensor([1, 1]), 11, 12, False, 0.4)
+    mechanism.write(state, k[:, :, 11:], v[:, :, 11:])
+    for row, newest in enumerate((11, 7)):
+        assert torch.equal(tensors["k"][row, :, newest], k[row, :, 11])
+        assert torch.equal(tensors["y"][row, :, newest], v[row, :, 11])
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    mechanism.attend(state, q[:, :, 11:])
+    assert torch.equal(tensors["k"], before["k"])
+    changed = (tensors["y"] != before["y"]).any(-1).nonzero().tolist()
+    assert changed == [[0, 0, 11], [0, 1, 11], [1, 0, 7], [1, 1, 7]]
+    torch.testing.assert_close(tensors["y"][0, :, 11], dense_lucid(k[0], v[0])[:, 11], rtol=1e-12, atol=1e-12)
+
+
+def test_gluon_refuses_large_heads_before_anything_runs():
+    class Config:
+        hidden_size, num_attention_heads = 1024, 4
+
+    with pytest.raises(
+        UsageError, match="gluon takes head sizes up to 128, and this model has heads of 256"
+    ) as refused:
+        lucid.make("gluon", {}).build(Config(), 0)
+    assert refused.value.hint == "--attn lucid:impl=triton"
+    assert lucid.make("triton", {}).build(Config(), 0) is None
+    Config.num_attention_heads = 8
+    assert lucid.make("gluon", {}).build(Config(), 0) is None
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine as the choices see it: machine(capability, triton installed)."""
+
+    def pretend(capability: tuple[int, int], triton: bool) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        monkeypatch.setattr(softmax, "find_spec", lambda name: object() if triton else None)
+
+    return pretend
+
+
+OURS = "decode by our split-KV kernel (triton)"
+THEIRS = "decode too, ragged rows one by one (triton is not installed)"
+HALF_ONLY = "it computes in float16, bfloat16, the model runs in float32"
+
+
+@pytest.mark.parametrize(
+    "capability, triton, impl, picked, reason",
+    [
+        ((9, 0), True, "auto", "flash", f"auto: FlashAttention-2 for bfloat16 on CUDA, {OURS}"),
+        ((9, 0), False, "auto", "flash", f"auto: FlashAttention-2 for bfloat16 on CUDA, {THEIRS}"),
+        ((8, 0), True, "flash", "flash", f"asked for by name, {OURS}"),
+        ((8, 0), True, "triton", "triton", f"asked for by name, prefill by FlashAttention-2, {OURS}"),
+        ((9, 0), True, "sdpa", "sdpa", "asked for by name"),
+        ((7, 5), True, "auto", "sdpa", "auto: torch's scaled_dot_product_attention for bfloat16 on cuda"),
+    ],
+)
+def test_softmax_choices_on_cuda_are_reasoned(machine, capability, triton, impl, picked, reason):
+    machine(capability, triton)
+    choice = softmax.choose(impl, "cuda", "bfloat16")
+    assert (choice.impl, choice.reason) == (picked, reason)
+
+
+@pytest.mark.parametrize(
+    "capability, dtype, impl, picked, reason",
+    [
+        ((9, 0), "bfloat16", "auto", "gluon", "auto: the Hopper kernel for bfloat16; softmax part by flash"),
+        ((8, 0), "float16", "auto", "triton", "auto: the Triton kernels for float16 on CUDA; softmax part by flash"),
+        ((10, 0), "float16", "auto", "triton", "auto: the Triton kernels for float16 on CUDA; softmax part by flash"),
+        (
+            (9, 0),
+            "float32",
+            "auto",
+            "reference",
+            "auto: the reference in torch for float32 on cuda; softmax part by sdpa",
+        ),
+        (
+            (7, 5),
+            "float16",
+            "auto",
+            "reference",
+            "since the Triton kernels cannot run: it needs a CUDA device of compute",
+        ),
+        ((9, 0), "bfloat16", "triton", "triton", "asked for by name; softmax part by flash"),
+    ],
+)
+def test_lucid_choices_on_cuda_are_reasoned(machine, capability, dtype, impl, picked, reason):
+    machine(capability, True)
+    choice = lucid.choose(impl, "cuda", dtype, False)
+    assert choice.impl == picked and reason in choice.reason
+    assert choice.reason.endswith(", with y in one pass at decode") == (picked != "reference")
+
+
+@pytest.mark.parametrize(
+    "choose_one, impl",
+    [(softmax.choose, "triton"), (lucid.choose, "triton"), (lucid.choose, "gluon"), (lucid.choose, "auto")],
+)
+def test_a_missing_triton_is_named_with_its_remedy(machine, choose_one, impl):
+    machine((9, 0), False)
+    with pytest.raises(MissingError, match="cannot run on cuda: triton is not installed") as missing:
+        choose_one(impl, "cuda", "bfloat16", False)
+    assert missing.value.hint == "pip install triton"
+
+
+@pytest.mark.parametrize(
+    "capability, dtype, choose_one, impl, windows, message",
+    [
+        ((8, 0), "bfloat16", lucid.choose, "gluon", False, "lucid:impl=gluon .*: it needs .* capability 9.0"),
+        ((9, 0), "float32", lucid.choose, "triton", False, HALF_ONLY),
+        ((9, 0), "float32", softmax.choose, "triton", False, HALF_ONLY),
+        ((9, 0), "bfloat16", softmax.choose, "triton", True, "it has no sliding window"),
+        ((7, 5), "bfloat16", softmax.choose, "triton", False, "compute capability 8.0 or later"),
+    ],
+)
+def test_what_a_device_cannot_run_is_refused(machine, capability, dtype, choose_one, impl, windows, message):
+    machine(capability, True)
+    with pytest.raises(UsageError, match=message):
+        choose_one(impl, "cuda", dtype, windows)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 def test_auto_says_why(dtype):
     mechanism, choice = resolve(AttentionSpec("softmax"), "cpu", dtype)
@@ -131,10 +314,13 @@ def test_auto_says_why(dtype):
     assert "softmax part by sdpa" in choice.reason and dtype in choice.reason
 
 
-@pytest.mark.parametrize("impl", ["flash", "flex"])
-def test_what_cannot_run_on_a_cpu_is_refused_with_the_reason(impl):
-    with pytest.raises(UsageError, match=f"softmax:impl={impl} cannot run on cpu: it runs on CUDA devices only"):
-        resolve(AttentionSpec("softmax", impl), "cpu", "bfloat16")
+@pytest.mark.parametrize(
+    "name, impl",
+    [("softmax", "flash"), ("softmax", "flex"), ("softmax", "triton"), ("lucid", "triton"), ("lucid", "gluon")],
+)
+def test_what_cannot_run_on_a_cpu_is_refused_with_the_reason(name, impl):
+    with pytest.raises(UsageError, match=f"{name}:impl={impl} cannot run on cpu: it runs on CUDA devices only"):
+        resolve(AttentionSpec(name, impl), "cpu", "bfloat16")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
@@ -155,12 +341,11 @@ def test_choices_on_cuda():
         choose("flex", "cuda", "float64")
 
 
-def test_flash_meets_a_sliding_window():
-    from lcbench.attention.softmax import make
-
-    flash = make("flash", {})
+@pytest.mark.parametrize("impl", ["flash", "triton"])
+def test_flash_meets_a_sliding_window(impl):
+    flash = softmax.make(impl, {})
     state = LayerState(
         {"k": torch.zeros(1), "v": torch.zeros(1)}, torch.zeros(1), torch.zeros(1), 0, 1, True, 1.0, window=512
     )
-    with pytest.raises(UsageError, match=r"softmax:impl=flash has no sliding window.* 512 tokens"):
+    with pytest.raises(UsageError, match=rf"softmax:impl={impl} has no sliding window.* 512 tokens"):
         flash.attend(state, torch.zeros(1, 1, 1, 8))

@@ -33,3 +33,26 @@ def attend(
     if impl not in IMPLS:
         raise ValueError(f"softmax has no implementation {impl!r}; there are: {', '.join(IMPLS)}")
     return IMPLS[impl](q, k, v, past, scale=scale, window=window, uniform=uniform)
+
+
+def decode(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: torch.Tensor, *, scale: float, impl: str
+) -> torch.Tensor:
+    """One query a row against the row's tokens, its own included. Returns what has q's shape and dtype.
+
+    q: [B, Hq, D] or [B, Hq, 1, D]. k, v: [B, Hkv, S, D], any strides between tokens, heads and rows; query head h reads
+    KV head h // (Hq // Hkv). lengths: [B] int64, how many tokens of row b are seen, 1 to S; behind them stands anything
+    finite. S is best the longest length: the work is cut by it, so that nothing waits for the device.
+    scale: multiplies q k^T.
+    impl: "reference", or "triton": split-KV on CUDA, float16, bfloat16 and float32, D <= 256.
+
+    Raises ValueError for an unknown `impl`, and where an implementation cannot do what is asked.
+    """
+    one = q.squeeze(2) if q.dim() == 4 else q
+    if impl == "reference":
+        return reference.attend(one[:, :, None], k, v, lengths - 1, scale=scale).reshape(q.shape)
+    if impl != "triton":
+        raise ValueError(f"softmax has no decode {impl!r}; there are: reference, triton")
+    from lcbench_kernels.softmax import triton_decode
+
+    return triton_decode.decode(one, k, v, lengths, scale=scale).reshape(q.shape)

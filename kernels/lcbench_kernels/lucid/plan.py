@@ -1,0 +1,164 @@
+"""Which row blocks a LUCID solve has, in which order they are taken, and what each needs.
+
+Tokens stand in blocks. A *line* is one (batch row, KV head) pair, line = b * heads + h; its *columns* are its tokens,
+laid out so that every sequence begins at a block. A *chain* is one sequence of one KV head: its blocks need one another
+in order, and chains need nothing of one another. Rows of a batch are one chain a line; packed sequences are several.
+
+A past of P columns stands before the new tokens, P a multiple of the block, the past of every row ending at P: so rows
+with pasts of different lengths have their new tokens in the same columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import torch
+
+BLOCK = 128  # tokens; the kernels take other powers of two from 16 on, for tests
+
+FIELDS = 8  # of a task; the last is padding
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How the lines are laid out, and `tasks`: int32 [n, 8] on the device, one row a block of new tokens, of
+
+    (line, block, first, fresh, chain, source, rows, 0)
+
+    line:   whose columns these are
+    block:  the row block; its columns are block * BLOCK to (block + 1) * BLOCK
+    first:  the first column block that its rows see
+    fresh:  the first block of its chain that this solve makes; first to fresh - 1 are past
+    chain:  the chain's number; block j >= fresh of it is made when j - fresh + 1 of its blocks are
+    source: where its tokens begin along T of k and v
+    rows:   how many of its rows are tokens: BLOCK, or fewer in a chain's last block
+
+    A task needs tasks above it alone, so programs that take them from the top never wait for one that nobody has taken.
+    """
+
+    lines: int
+    heads: int
+    columns: int
+    chains: int
+    past_blocks: int
+    block: int
+    tasks: torch.Tensor
+
+
+def plan(
+    batch: int,
+    heads: int,
+    steps: int,
+    *,
+    lengths: Sequence[int] | None = None,
+    cu_seqlens: Sequence[int] | None = None,
+    group: int | None = None,
+    panel: int = 1,
+    block: int = BLOCK,
+    device: torch.device | str = "cpu",
+) -> Plan:
+    """The plan for new tokens [batch, heads, steps]. The same arguments give the same object, tables being kept.
+
+    lengths: how many past tokens each batch row has; without it none.
+    cu_seqlens: where packed sequences begin and end along `steps`, [0, .., steps]; batch is 1 and there is no past.
+    group: chains that are solved at a time, by row block over all of a group, then the next group; all without it.
+    Few at a time keep what is read in the cache; enough are needed to keep the device busy while each waits.
+    panel: row blocks of a chain that are handed out one after another before the next chain's: programs that start
+    together then read the same tiles at the same time.
+
+    Raises ValueError for packed sequences in a batch or with a past, and for limits that do not rise from 0 to `steps`.
+    """
+    if cu_seqlens is not None:
+        limits = tuple(cu_seqlens)
+        check_limits(limits, batch, steps, lengths is not None)
+        return _plan(1, heads, limits, (0,), group, panel, block, torch.device(device))
+    if lengths is not None and len(lengths) != batch:
+        raise ValueError(f"{len(lengths)} lengths of pasts for a batch of {batch}")
+    return _plan(batch, heads, (0, steps), tuple(lengths or (0,) * batch), group, panel, block, torch.device(device))
+
+
+def check_limits(limits: Sequence[int], batch: int, steps: int, past: bool) -> None:
+    """Raises ValueError where `limits` cannot be those of packed sequences."""
+    if batch != 1 or past:
+        raise ValueError("packed sequences (cu_seqlens) stand in one batch row and have no past")
+    rising = all(a <= b for a, b in pairwise(limits))
+    if len(limits) < 2 or not rising or limits[0] != 0 or limits[-1] != steps:
+        raise ValueError(f"cu_seqlens must rise from 0 to the {steps} tokens there are")
+
+
+def plan_of(
+    k: torch.Tensor,
+    past: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
+    cu_seqlens: torch.Tensor | None,
+    *,
+    group: int | None = None,
+    panel: int = 1,
+    block: int = BLOCK,
+) -> Plan:
+    """The plan for arguments of `api.precondition`. Reading lengths waits for the device.
+
+    Raises ValueError as `plan` does, and for lengths beyond the past there is.
+    """
+    lengths = limits = None
+    if past is not None:
+        lengths = past[2].tolist()
+        if not all(0 <= length <= past[0].shape[2] for length in lengths):
+            raise ValueError(f"lengths of pasts must lie between 0 and the {past[0].shape[2]} tokens given: {lengths}")
+    if cu_seqlens is not None:
+        limits = cu_seqlens.tolist()
+    batch, heads, steps, _ = k.shape
+    return plan(
+        batch, heads, steps, lengths=lengths, cu_seqlens=limits, group=group, panel=panel, block=block, device=k.device
+    )
+
+
+@lru_cache(maxsize=64)
+def _plan(
+    batch: int,
+    heads: int,
+    limits: tuple[int, ...],
+    lengths: tuple[int, ...],
+    group: int | None,
+    panel: int,
+    block: int,
+    device: torch.device,
+) -> Plan:
+    """limits: where the sequences of every line begin and end. Chains are numbered by line, then by sequence."""
+    begins = torch.tensor(limits[:-1])
+    sizes = torch.tensor(limits[1:]) - begins
+    counts = (sizes + block - 1) // block
+    ends = counts.cumsum(0)
+    past_blocks = -(-max(lengths) // block)
+    lines, sequences = batch * heads, len(counts)
+
+    chain = torch.arange(lines * sequences).repeat_interleave(counts.repeat(lines))
+    line, sequence = chain // sequences, chain % sequences
+    index = torch.arange(len(chain)) - (line * ends[-1] + (ends - counts)[sequence])  # of the block in its chain
+    fresh = past_blocks + (ends - counts)[sequence]
+    first = fresh
+    if past_blocks:
+        first = (past_blocks * block - torch.tensor(lengths)[line // heads]) // block
+    tasks = torch.zeros(len(chain), FIELDS, dtype=torch.int32)
+    rows = (sizes[sequence] - index * block).clamp(max=block)
+    fields = (line, fresh + index, first, fresh, chain, begins[sequence] + index * block, rows)
+    tasks[:, : len(fields)] = torch.stack(fields, dim=1)
+
+    groups = chain // (group or lines * sequences)
+    order = chain
+    if len(chain):
+        panels = index // panel
+        order = torch.argsort(
+            ((groups * (panels.max() + 1) + panels) * lines * sequences + chain) * panel + index % panel
+        )
+    return Plan(
+        lines=lines,
+        heads=heads,
+        columns=(past_blocks + int(ends[-1])) * block,
+        chains=lines * sequences,
+        past_blocks=past_blocks,
+        block=block,
+        tasks=tasks[order].to(device),
+    )

@@ -1,0 +1,51 @@
+"""Kernels compiled ahead of time for sm_90, without a GPU: what the compiler made of them."""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+triton = pytest.importorskip("triton", reason="triton is not installed")
+
+
+def compile(kernel: Any, signature: dict[str, str], constexprs: dict[str, Any], num_warps: int, num_stages: int) -> Any:
+    """A compiled kernel. signature: {"q": "*bf16", "n": "i32", ..}, in any order, of what is no constexpr."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+    from triton.experimental.gluon._runtime import GluonASTSource
+
+    kinds = {name: signature.get(name, "constexpr") for name in kernel.arg_names}
+    constants = {(kernel.arg_names.index(name),): value for name, value in constexprs.items()}
+    attributes = {
+        (at,): [["tt.divisibility", 16]] for at, name in enumerate(kernel.arg_names) if kinds[name].startswith("*")
+    }
+    source = (GluonASTSource if kernel.is_gluon() else ASTSource)(kernel, kinds, constants, attributes)
+    return triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps, "num_stages": num_stages}
+    )
+
+
+def sass(compiled: Any) -> str:
+    return _cuobjdump(compiled, "--dump-sass")
+
+
+def resources(compiled: Any) -> dict[str, int]:
+    """registers a thread, bytes of stack a thread (spills and local arrays), bytes of shared memory a program."""
+    usage = _cuobjdump(compiled, "--dump-resource-usage")
+    found = {key: int(value) for key, value in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
+    return {
+        "registers": found["REG"],
+        "stack": found["STACK"] + found.get("LOCAL", 0),
+        "shared": compiled.metadata.shared,
+    }
+
+
+def _cuobjdump(compiled: Any, option: str) -> str:
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
+        cubin.write(compiled.asm["cubin"])
+        cubin.flush()
+        return subprocess.run([tool, option, cubin.name], check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,128 @@
+"""LUCID's gradients on a GPU, by the Triton solve and the backward kernel, against fp64 on the same rounded inputs."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from lcbench_kernels.common.inputs import KINDS, make_keys
+from lcbench_kernels.lucid import backward, reference
+
+pytestmark = pytest.mark.gpu
+
+LENGTHS = [1, 63, 65, 500, 4097]
+
+
+def normal(*shape: int, seed: int, scale: float = 1.0, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
+    draw = torch.Generator("cuda").manual_seed(seed)
+    return (scale * torch.randn(*shape, generator=draw, device="cuda", dtype=torch.float64)).to(dtype)
+
+
+def inputs(kind: str, steps: int, size: int, batch: int = 1, heads: int = 2, dtype: torch.dtype = torch.bfloat16):
+    """k, v, dy; gradients about as small as a mean over a batch of tokens leaves them, float16 within its range."""
+    k = make_keys(kind, batch, heads, steps, size, dtype=dtype, device="cuda")
+    scale = 1e-3 if dtype == torch.float16 else 1e-7
+    v = normal(batch, heads, steps, size, seed=8, dtype=dtype)
+    return k, v, normal(batch, heads, steps, size, seed=9, scale=scale, dtype=dtype)
+
+
+def triton_gradients(k, v, dy, cu_seqlens=None) -> tuple[torch.Tensor, torch.Tensor]:
+    from lcbench_kernels.lucid import triton_prefill
+    from lcbench_kernels.lucid.autograd import precondition_with_grad
+
+    def solve(k, v):
+        return triton_prefill.precondition(k, v, None, cu_seqlens)
+
+    k, v = k.detach().requires_grad_(), v.detach().requires_grad_()
+    y = precondition_with_grad(k, v, solve, cu_seqlens=cu_seqlens)
+    return torch.autograd.grad(y, (k, v), dy)
+
+
+def plain_gradients(k, v, dy, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """By the plain solve and the plain backward in `dtype`."""
+    k, v, dy = k.to(dtype), v.to(dtype), dy.to(dtype)
+    y = reference.precondition(k, v, None)
+    dv = reference.precondition(k.flip(2), dy.flip(2), None).flip(2)
+    return backward.keys_gradient(k, y, dv), dv
+
+
+def error(x: torch.Tensor, exact: torch.Tensor) -> float:
+    return ((x.double() - exact).norm() / exact.norm()).item()
+
+
+def check(k, v, dy, got: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """2e-2. Of equal keys so little gradient remains that plain float32 misses it too: there twice its error."""
+    exact = plain_gradients(k, v, dy, torch.float64)
+    plain = plain_gradients(k, v, dy, torch.float32)
+    for x, true, wide, leaf in zip(got, exact, plain, (k, v), strict=True):
+        assert x.dtype == leaf.dtype and x.isfinite().all()
+        assert error(x, true) <= max(2e-2, 2 * error(wide, true))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [64, 80, 96, 128, 256])
+def test_head_sizes(kind, size):
+    k, v, dy = inputs(kind, 1000, size)
+    check(k, v, dy, triton_gradients(k, v, dy))
+
+
+@pytest.mark.parametrize("kind", ["clustered", "correlated"])
+@pytest.mark.parametrize("steps", LENGTHS[1:])
+def test_lengths(kind, steps):
+    k, v, dy = inputs(kind, steps, 128, batch=2)
+    check(k, v, dy, triton_gradients(k, v, dy))
+
+
+def test_a_single_token():
+    k, v, dy = inputs("random", 1, 64)
+    dk, dv = triton_gradients(k, v, dy)
+    assert torch.equal(dk, torch.zeros_like(k))
+    torch.testing.assert_close(dv, dy)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_dtypes(dtype):
+    k, v, dy = inputs("clustered", 700, 64, dtype=dtype)
+    check(k, v, dy, triton_gradients(k, v, dy))
+
+
+def test_views_of_any_strides():
+    """Heads behind tokens, as models have them."""
+    k, v, dy = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in inputs("clustered", 300, 64, batch=2, heads=3))
+    check(k, v, dy, triton_gradients(k, v, dy))
+
+
+@pytest.mark.parametrize("place", ["cpu", "cuda"])
+def test_packed_sequences_are_the_sequences_alone(place):
+    bounds = [0, 300, 300, 301, 1000, 1500]
+    k, v, dy = inputs("clustered", bounds[-1], 128)
+    dk, dv = triton_gradients(k, v, dy, torch.tensor(bounds, dtype=torch.int32, device=place))
+    for first, end in pairwise(bounds):
+        if end - first > 1:
+            part = (slice(None), slice(None), slice(first, end))
+            check(k[part], v[part], dy[part], (dk[part], dv[part]))
+
+
+def test_the_whole_output_is_written(monkeypatch):
+    empty = torch.empty
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            torch,
+            "empty",
+            lambda *size, **options: (
+                empty(*size, **options).fill_(torch.nan)
+                if options.get("dtype") in (torch.float16, torch.bfloat16, torch.float32)
+                else empty(*size, **options)
+            ),
+        )
+        k, v, dy = inputs("correlated", 500, 80)
+        got = triton_gradients(k, v, dy)
+    check(k, v, dy, got)
+
+
+def test_memory_is_linear():
+    k, v, dy = inputs("clustered", 32768, 64, heads=1)
+    triton_gradients(k[:, :, :512], v[:, :, :512], dy[:, :, :512])
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    triton_gradients(k, v, dy)
+    assert torch.cuda.max_memory_allocated() - before <= 40 * k.nbytes  # 168 MB; one float16 per pair would be 2 GiB

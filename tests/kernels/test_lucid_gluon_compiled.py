@@ -1,0 +1,43 @@
+"""The LUCID solve for Hopper compiled for sm_90, without a GPU: no stack, wgmma, products that are not serialised."""
+
+import pytest
+
+pytest.importorskip("triton", reason="triton is not installed")
+
+from lcbench_kernels.lucid.gluon_prefill import STAGES, lucid_prefill_specialized
+from triton.experimental.gluon import language as gl
+
+from kernels import aot
+
+
+@pytest.mark.parametrize("size", [64, 96, 128])
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+def test_solve(size, kind):
+    padded = 64 if size <= 64 else 128
+
+    def tiles(width: int, kind: str = "fp16") -> str:
+        return f"tensordesc<{kind}[64, {width}],{gl.NVMMASharedLayout.get_default_for([64, width], gl.float16)}>"
+
+    pointers = {"yn": "*fp16", "y": f"*{kind}", "totals": "*fp32", "tasks": "*i32", "work": "*i32", "progress": "*i32"}
+    numbers = {"chains": "i32", "columns": "i32", "steps": "i32", "c0": "fp32"}
+    compiled = aot.compile(
+        lucid_prefill_specialized,
+        {
+            "kn_desc": tiles(padded),
+            "inv_desc": tiles(64),
+            "yn_desc": tiles(padded),
+            "v_desc": tiles(padded, kind),
+            **pointers,
+            **numbers,
+        },
+        {"D": padded, "STAGES": STAGES, "V_TYPE": gl.bfloat16 if kind == "bf16" else gl.float16, "SIZE": size},
+        num_warps=4,
+        num_stages=1,
+    )
+    resources = aot.resources(compiled)
+    assert resources["stack"] == 0 and resources["shared"] <= 227 * 1024
+    sass = aot.sass(compiled)
+    # 2 warpgroups: entries against 4 tiles of keys, y of 2 tiles in the sweep, N times P and R, M times y
+    assert sass.count("HGMMA") > 90
+    # One wait a product would mean that the compiler gave up overlapping them ("wgmma serialized").
+    assert sass.count("WARPGROUP.DEPBAR") < sass.count("HGMMA") / 4
