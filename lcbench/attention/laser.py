@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lcbench.attention import softmax
 from lcbench.attention.base import Choice, LayerState, MechanismInfo
+from lcbench.attention.softmax import refuse_wide_heads
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,7 @@ DTYPES = {  # by implementation, and whether on CUDA
     ("sdpa", False): ("bfloat16", "float32", "float64"),
     ("sdpa", True): ("bfloat16",),
 }
+WIDEST = {"triton": (256, "reference")}  # the largest head size, and what takes more
 
 
 class Laser:
@@ -40,7 +42,8 @@ class Laser:
         self.decode = decode
 
     def build(self, config: Any, layer: int) -> None:
-        return None
+        """Raises UsageError where the implementation cannot take the model's head size."""
+        refuse_wide_heads("laser", self.impl, config, WIDEST)
 
     def write(self, state: LayerState, k: torch.Tensor, v: torch.Tensor) -> None:
         state.append("k", k)

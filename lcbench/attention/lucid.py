@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from lcbench.attention import softmax
 from lcbench.attention.base import Choice, LayerState, MechanismInfo
-from lcbench.attention.softmax import HALF
-from lcbench.errors import UsageError
+from lcbench.attention.softmax import HALF, refuse_wide_heads
 
 if TYPE_CHECKING:
     import torch
 
 IMPLS = ("reference", "triton", "gluon")
 ONE_PASS = ("triton", "gluon")  # CUDA, half precision; one token a row by the Triton decode
-GLUON_SIZE = 128  # the largest head size
+WIDEST = {"gluon": (128, "triton"), "triton": (256, "reference")}  # the largest head size, and what takes more
 
 
 class Lucid:
@@ -51,14 +50,7 @@ class Lucid:
 
     def build(self, config: Any, layer: int) -> None:
         """Raises UsageError where the implementation cannot take the model's head size."""
-        if self.impl != "gluon":
-            return
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        if size > GLUON_SIZE:
-            raise UsageError(
-                f"lucid:impl=gluon takes head sizes up to {GLUON_SIZE}, and this model has heads of {size}",
-                hint="--attn lucid:impl=triton",
-            )
+        refuse_wide_heads("lucid", self.impl, config, WIDEST)
 
     def write(self, state: LayerState, k: torch.Tensor, v: torch.Tensor) -> None:
         if self._one_pass(k):

@@ -81,6 +81,17 @@ def softmax_over(
     )
 
 
+def refuse_wide_heads(name: str, impl: str, config: Any, widest: dict[str, tuple[int, str]]) -> None:
+    """Raises UsageError where a model's heads are wider than widest[impl], which also names what takes them."""
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    most, instead = widest.get(impl, (size, ""))
+    if size > most:
+        raise UsageError(
+            f"{name}:impl={impl} takes head sizes up to {most}, and this model has heads of {size}",
+            hint=f"--attn {name}:impl={instead}",
+        )
+
+
 def make(impl: str, arguments: dict[str, str]) -> Softmax:
     from lcbench_kernels.softmax import attend
 

@@ -43,6 +43,19 @@ def resources(compiled: Any) -> dict[str, int]:
     }
 
 
+def loops(sass: str) -> list[str]:
+    """The instructions of every innermost loop: from the target of a backward branch to the branch."""
+    lines = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(.*?);", sass)
+    places = {int(address, 16): at for at, (address, _) in enumerate(lines)}
+    spans = []
+    for at, (address, instruction) in enumerate(lines):
+        target = re.search(r"\bBRA\S* .*?0x([0-9a-f]+)", instruction)
+        if target and int(target[1], 16) < int(address, 16):
+            spans.append((places[int(target[1], 16)], at))
+    inner = [a for a in spans if not any(a != b and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
+    return ["\n".join(text for _, text in lines[first : last + 1]) for first, last in inner]
+
+
 def _cuobjdump(compiled: Any, option: str) -> str:
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:

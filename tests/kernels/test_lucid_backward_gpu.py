@@ -1,15 +1,20 @@
-"""LUCID's gradients on a GPU, by the Triton solve and the backward kernel, against fp64 on the same rounded inputs."""
+"""LUCID's gradients on a GPU, by either solve and the backward kernel, against fp64 on the same rounded inputs."""
 
 from itertools import pairwise
 
 import pytest
 import torch
 from lcbench_kernels.common.inputs import KINDS, make_keys
-from lcbench_kernels.lucid import backward, reference
+from lcbench_kernels.lucid import backward, precondition, reference
 
 pytestmark = pytest.mark.gpu
 
 LENGTHS = [1, 63, 65, 500, 4097]
+
+
+@pytest.fixture(params=["triton", "gluon"])
+def impl(request):
+    return request.param
 
 
 def normal(*shape: int, seed: int, scale: float = 1.0, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
@@ -25,16 +30,9 @@ def inputs(kind: str, steps: int, size: int, batch: int = 1, heads: int = 2, dty
     return k, v, normal(batch, heads, steps, size, seed=9, scale=scale, dtype=dtype)
 
 
-def triton_gradients(k, v, dy, cu_seqlens=None) -> tuple[torch.Tensor, torch.Tensor]:
-    from lcbench_kernels.lucid import triton_prefill
-    from lcbench_kernels.lucid.autograd import precondition_with_grad
-
-    def solve(k, v):
-        return triton_prefill.precondition(k, v, None, cu_seqlens)
-
+def gradients(impl: str, k, v, dy, cu_seqlens=None) -> tuple[torch.Tensor, torch.Tensor]:
     k, v = k.detach().requires_grad_(), v.detach().requires_grad_()
-    y = precondition_with_grad(k, v, solve, cu_seqlens=cu_seqlens)
-    return torch.autograd.grad(y, (k, v), dy)
+    return torch.autograd.grad(precondition(k, v, cu_seqlens=cu_seqlens, impl=impl), (k, v), dy)
 
 
 def plain_gradients(k, v, dy, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,49 +58,51 @@ def check(k, v, dy, got: tuple[torch.Tensor, torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [64, 80, 96, 128, 256])
-def test_head_sizes(kind, size):
+def test_head_sizes(impl, kind, size):
+    if impl == "gluon" and size > 128:
+        pytest.skip("gluon takes heads up to 128")
     k, v, dy = inputs(kind, 1000, size)
-    check(k, v, dy, triton_gradients(k, v, dy))
+    check(k, v, dy, gradients(impl, k, v, dy))
 
 
 @pytest.mark.parametrize("kind", ["clustered", "correlated"])
 @pytest.mark.parametrize("steps", LENGTHS[1:])
-def test_lengths(kind, steps):
+def test_lengths(impl, kind, steps):
     k, v, dy = inputs(kind, steps, 128, batch=2)
-    check(k, v, dy, triton_gradients(k, v, dy))
+    check(k, v, dy, gradients(impl, k, v, dy))
 
 
-def test_a_single_token():
+def test_a_single_token(impl):
     k, v, dy = inputs("random", 1, 64)
-    dk, dv = triton_gradients(k, v, dy)
+    dk, dv = gradients(impl, k, v, dy)
     assert torch.equal(dk, torch.zeros_like(k))
     torch.testing.assert_close(dv, dy)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
-def test_dtypes(dtype):
+def test_dtypes(impl, dtype):
     k, v, dy = inputs("clustered", 700, 64, dtype=dtype)
-    check(k, v, dy, triton_gradients(k, v, dy))
+    check(k, v, dy, gradients(impl, k, v, dy))
 
 
-def test_views_of_any_strides():
+def test_views_of_any_strides(impl):
     """Heads behind tokens, as models have them."""
     k, v, dy = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in inputs("clustered", 300, 64, batch=2, heads=3))
-    check(k, v, dy, triton_gradients(k, v, dy))
+    check(k, v, dy, gradients(impl, k, v, dy))
 
 
 @pytest.mark.parametrize("place", ["cpu", "cuda"])
-def test_packed_sequences_are_the_sequences_alone(place):
+def test_packed_sequences_are_the_sequences_alone(impl, place):
     bounds = [0, 300, 300, 301, 1000, 1500]
     k, v, dy = inputs("clustered", bounds[-1], 128)
-    dk, dv = triton_gradients(k, v, dy, torch.tensor(bounds, dtype=torch.int32, device=place))
+    dk, dv = gradients(impl, k, v, dy, torch.tensor(bounds, dtype=torch.int32, device=place))
     for first, end in pairwise(bounds):
         if end - first > 1:
             part = (slice(None), slice(None), slice(first, end))
             check(k[part], v[part], dy[part], (dk[part], dv[part]))
 
 
-def test_the_whole_output_is_written(monkeypatch):
+def test_the_whole_output_is_written(impl, monkeypatch):
     empty = torch.empty
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -115,14 +115,14 @@ def test_the_whole_output_is_written(monkeypatch):
             ),
         )
         k, v, dy = inputs("correlated", 500, 80)
-        got = triton_gradients(k, v, dy)
+        got = gradients(impl, k, v, dy)
     check(k, v, dy, got)
 
 
-def test_memory_is_linear():
+def test_memory_is_linear(impl):
     k, v, dy = inputs("clustered", 32768, 64, heads=1)
-    triton_gradients(k[:, :, :512], v[:, :, :512], dy[:, :, :512])
+    gradients(impl, k[:, :, :512], v[:, :, :512], dy[:, :, :512])
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    triton_gradients(k, v, dy)
+    gradients(impl, k, v, dy)
     assert torch.cuda.max_memory_allocated() - before <= 40 * k.nbytes  # 168 MB; one float16 per pair would be 2 GiB

@@ -4,7 +4,8 @@ import pytest
 
 pytest.importorskip("triton", reason="triton is not installed")
 
-from lcbench_kernels.lucid.gluon_prefill import STAGES, lucid_prefill_specialized
+from lcbench_kernels.lucid.gluon_prefill import STAGES
+from lcbench_kernels.lucid.gluon_solve import lucid_prefill_specialized
 from triton.experimental.gluon import language as gl
 
 from kernels import aot
@@ -37,7 +38,8 @@ def test_solve(size, kind):
     resources = aot.resources(compiled)
     assert resources["stack"] == 0 and resources["shared"] <= 227 * 1024
     sass = aot.sass(compiled)
-    # 2 warpgroups: entries against 4 tiles of keys, y of 2 tiles in the sweep, N times P and R, M times y
-    assert sass.count("HGMMA") > 90
+    # In steps of 16: entries against a tile are padded / 16, the product with y 4. In the sweep's loop one of each.
+    loops = [body for body in aot.loops(sass) if "MUFU.EX2" in body]
+    assert [body.count("HGMMA") for body in loops] == [padded // 16 + 4] * 2, "one loop a warpgroup"
     # One wait a product would mean that the compiler gave up overlapping them ("wgmma serialized").
     assert sass.count("WARPGROUP.DEPBAR") < sass.count("HGMMA") / 4

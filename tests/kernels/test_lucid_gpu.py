@@ -62,6 +62,31 @@ def test_float16(impl, size, kind):
 
 
 @solves
+@pytest.mark.parametrize("largest", [1e-6, 1.0, 1e6])
+def test_float32_values_of_any_size(impl, size, largest):
+    """Whole and in a chunk behind a past with garbage behind it: the solve's own scale must not see that."""
+    k, v = inputs("correlated", 700, size)
+    v = v.float() * largest
+    expected = exact(k, v)
+    assert error(precondition(k, v, impl=impl), expected) <= bound(size)
+    past_k, past_y = (torch.full((1, 2, 500, size), 1e10, device="cuda", dtype=x.dtype) for x in (k, v))
+    past_k[:, :, :400], past_y[:, :, :400] = k[:, :, :400], expected[:, :, :400].float()
+    past = (past_k.clamp(max=1e4), past_y, torch.tensor([400], device="cuda"))
+    y = precondition(k[:, :, 400:], v[:, :, 400:], past=past, impl=impl)
+    assert error(y, expected[:, :, 400:]) <= bound(size)
+
+
+@solves
+def test_packed_sequences_of_unlike_sizes(impl, size):
+    k, v = inputs("correlated", 600, size, dtype=torch.float16)
+    v[:, :, 300:] *= 1e-3
+    limits = torch.tensor([0, 300, 600], dtype=torch.int32, device="cuda")
+    y = precondition(k, v, cu_seqlens=limits, impl=impl)
+    for one in (slice(0, 300), slice(300, 600)):
+        assert error(y[:, :, one], exact(k[:, :, one], v[:, :, one])) <= bound(size)
+
+
+@solves
 @kinds
 def test_a_long_sequence(impl, size, kind):
     """More row blocks than the device has multiprocessors: programs wait, and take further tasks."""

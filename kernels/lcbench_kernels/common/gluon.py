@@ -1,4 +1,7 @@
-"""What changed its name in Gluon between triton 3.6 and 3.9, under one name each; and instructions that it lacks."""
+"""What changed its name in Gluon between triton 3.6 and 3.9, under one name each; and instructions that it lacks.
+
+Triton 3.7 has the names of 3.6.
+"""
 
 from __future__ import annotations
 

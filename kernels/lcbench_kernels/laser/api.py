@@ -43,10 +43,11 @@ def attend(
     chosen = auto(q.device.type, q.dtype) if impl == "auto" else impl
     if chosen not in IMPLS:
         raise ValueError(f"laser has no implementation {impl!r}; there are: auto, {', '.join(IMPLS)}")
-    if q.is_cuda and chosen != "reference" and find_spec("triton") is None:
-        raise ValueError(f"laser's {chosen} needs triton on CUDA, which is not installed")
+    if (chosen == "triton" or (q.is_cuda and chosen == "sdpa")) and find_spec("triton") is None:
+        raise ValueError(f"laser's {chosen} needs triton, which is not installed")
     module = import_module(f"lcbench_kernels.laser.{MODULES[chosen]}")
-    return module.attend(q, k, v, past, scale=scale, uniform=uniform, new=new)
+    with torch.cuda.device_of(q):  # Triton launches on the current device
+        return module.attend(q, k, v, past, scale=scale, uniform=uniform, new=new)
 
 
 def auto(device: str, dtype: torch.dtype) -> str:

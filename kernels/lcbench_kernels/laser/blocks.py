@@ -32,7 +32,7 @@ class Blocks:
 
 
 def blocks(size: int, dtype: torch.dtype) -> Blocks:
-    """The largest blocks found that keep to the registers when compiled for sm_90 by triton 3.6 and 3.9.
+    """The largest blocks found that keep to the registers in their loops when compiled for sm_90 by triton 3.6 to 3.9.
 
     Not so: dq at D = 256, which spills 16 bytes, and float32, which is there for checking and not for speed.
     """

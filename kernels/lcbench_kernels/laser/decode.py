@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 
 from lcbench_kernels.laser import reference
@@ -20,13 +22,16 @@ def decode(
     impl: "reference", or "triton": split-KV on CUDA, float16, bfloat16 and float32, D <= 256. A column of v may spread
     over up to 60; beyond that the output stays finite.
 
-    Raises ValueError for an unknown `impl`, and where an implementation cannot do what is asked.
+    Without gradients. Raises ValueError for an unknown `impl`, and where an implementation cannot do what is asked.
     """
     one = q.squeeze(2) if q.dim() == 4 else q
     if impl == "reference":
         return reference.attend(one[:, :, None], k, v, lengths - 1, scale=scale).reshape(q.shape)
     if impl != "triton":
         raise ValueError(f"laser has no decode {impl!r}; there are: reference, triton")
+    if find_spec("triton") is None:
+        raise ValueError("laser's triton decode needs triton, which is not installed")
     from lcbench_kernels.laser import triton_decode
 
-    return triton_decode.decode(one, k, v, lengths, scale=scale).reshape(q.shape)
+    with torch.cuda.device_of(q):  # Triton launches on the current device
+        return triton_decode.decode(one, k, v, lengths, scale=scale).reshape(q.shape)

@@ -29,7 +29,8 @@ def precondition(
     """The preconditioned values y [B, Hkv, T, Dv] of the newest T tokens in v's dtype, rows of L^-1 V.
 
     k: [B, Hkv, T, D], v: [B, Hkv, T, Dv]: the newest tokens, after rotary embedding where there is one. Where rows hold
-    fewer than T real tokens, padding comes last; it cannot change the rows before it.
+    fewer than T real tokens, padding comes last; it cannot change the rows before it, but for their precision: triton
+    and gluon scale the values of a sequence alike, so those of padding may be up to 10^4 times the largest real one.
     past: (K [B, Hkv, S, D], Y [B, Hkv, S, Dv], lengths [B] int64), the tokens before: row b holds lengths[b] real ones,
     and anything finite behind them. Concatenating Y and y gives what one call over all tokens gives.
     cu_seqlens: [n + 1] int32 from 0 to T: the T tokens of the one batch row are n sequences, each solved by itself.
@@ -45,13 +46,19 @@ def precondition(
     chosen = _choose(k, v, differentiable and past is not None) if impl == "auto" else impl
     if chosen not in IMPLS:
         raise ValueError(f"lucid has no implementation {impl!r}; there are: auto, {', '.join(IMPLS)}")
-    if chosen == "reference":
+    if chosen == "reference" or not k.numel():
         return _reference(k, v, past, cu_seqlens)
+    if find_spec("triton") is None:
+        raise ValueError(f"lucid's {chosen} needs triton, which is not installed")
+    if differentiable and past is not None:
+        raise ValueError("gradients through a continued sequence (past) need impl=reference")
     solver = _solver(chosen)
-    if differentiable:
-        solve = partial(solver, past=None, cu_seqlens=cu_seqlens)
-        return precondition_with_grad(k, v, solve, past=past, cu_seqlens=cu_seqlens)
-    return solver(k, v, past, cu_seqlens)
+    with torch.cuda.device_of(k):  # Triton launches on the current device
+        if differentiable:
+            return precondition_with_grad(
+                k, v, partial(solver, past=None, cu_seqlens=cu_seqlens), cu_seqlens=cu_seqlens
+            )
+        return solver(k, v, past, cu_seqlens)
 
 
 def _choose(k: torch.Tensor, v: torch.Tensor, through_past: bool) -> str:

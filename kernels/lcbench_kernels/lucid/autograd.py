@@ -18,7 +18,6 @@ def precondition_with_grad(
     v: torch.Tensor,
     solve: Solve,
     *,
-    past: object | None = None,
     cu_seqlens: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """y [B, H, T, Dv] in v's dtype, as `solve` makes it, differentiable by k [B, H, T, D] and v [B, H, T, Dv].
@@ -30,10 +29,7 @@ def precondition_with_grad(
 
     Memory O(T (D + Dv)) a head, the backward included. On CUDA the gradient by k is the Triton kernel's, but for
     float64; elsewhere it is that of `backward.py`. Gradients of gradients are refused by torch (RuntimeError).
-    Raises ValueError with a `past`, whose own gradients these are not.
     """
-    if past is not None:
-        raise ValueError("gradients through a continued sequence (past) need impl=reference")
     return Precondition.apply(k, v, solve, cu_seqlens)
 
 

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import torch
 
+from lcbench_kernels.lucid.constants import EPS
+
 BLOCK = 512
-EPS = 1e-5
 
 
 def keys_gradient(

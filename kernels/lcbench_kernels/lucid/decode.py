@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 
-EPS = 1e-5
+from lcbench_kernels.lucid.constants import EPS
 
 
 def decode(
@@ -22,16 +24,19 @@ def decode(
     scale: multiplies q k^T (the softmax's; the kernel of the keys has its own).
     impl: "reference", or "triton": one split-KV pass on CUDA, float16, bfloat16 and float32, D <= 256.
 
-    Raises ValueError for an unknown `impl`, and where an implementation cannot do what is asked.
+    Without gradients. Raises ValueError for an unknown `impl`, and where an implementation cannot do what is asked.
     """
     one = q.squeeze(2) if q.dim() == 4 else q
     if impl == "reference":
         return _reference(one, k, y, lengths, scale).reshape(q.shape)
     if impl != "triton":
         raise ValueError(f"lucid has no decode {impl!r}; there are: reference, triton")
+    if find_spec("triton") is None:
+        raise ValueError("lucid's triton decode needs triton, which is not installed")
     from lcbench_kernels.lucid import triton_decode
 
-    return triton_decode.decode(one, k, y, lengths, scale=scale).reshape(q.shape)
+    with torch.cuda.device_of(q):  # Triton launches on the current device
+        return triton_decode.decode(one, k, y, lengths, scale=scale).reshape(q.shape)
 
 
 def _reference(q: torch.Tensor, k: torch.Tensor, y: torch.Tensor, lengths: torch.Tensor, scale: float) -> torch.Tensor:

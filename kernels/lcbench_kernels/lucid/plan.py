@@ -19,6 +19,10 @@ import torch
 
 BLOCK = 128  # tokens; the kernels take other powers of two from 16 on, for tests
 
+L2 = 131072  # tokens of all chains that are solved at a time, and whose keys and y the cache is to hold
+LONG = 16384  # tokens of a chain, from which on PANEL of its row blocks are handed out together
+PANEL = 4
+
 FIELDS = 8  # of a task; the last is padding
 
 
@@ -94,22 +98,28 @@ def plan_of(
     past: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
     cu_seqlens: torch.Tensor | None,
     *,
-    group: int | None = None,
-    panel: int = 1,
+    grouped: bool = False,
     block: int = BLOCK,
 ) -> Plan:
     """The plan for arguments of `api.precondition`. Reading lengths waits for the device.
 
+    grouped: take sequences a few chains and panels at a time, by what was measured on an H200 (README.md).
     Raises ValueError as `plan` does, and for lengths beyond the past there is.
     """
     lengths = limits = None
+    batch, heads, steps, _ = k.shape
+    longest = steps
     if past is not None:
         lengths = past[2].tolist()
         if not all(0 <= length <= past[0].shape[2] for length in lengths):
             raise ValueError(f"lengths of pasts must lie between 0 and the {past[0].shape[2]} tokens given: {lengths}")
+        longest += max(lengths, default=0)
     if cu_seqlens is not None:
         limits = cu_seqlens.tolist()
-    batch, heads, steps, _ = k.shape
+        longest = max((end - begin for begin, end in pairwise(limits)), default=0)
+    group, panel = None, 1
+    if grouped:
+        group, panel = max(1, L2 // max(1, longest)), PANEL if longest >= LONG else 1
     return plan(
         batch, heads, steps, lengths=lengths, cu_seqlens=limits, group=group, panel=panel, block=block, device=k.device
     )
@@ -131,7 +141,7 @@ def _plan(
     sizes = torch.tensor(limits[1:]) - begins
     counts = (sizes + block - 1) // block
     ends = counts.cumsum(0)
-    past_blocks = -(-max(lengths) // block)
+    past_blocks = -(-max(lengths, default=0) // block)
     lines, sequences = batch * heads, len(counts)
 
     chain = torch.arange(lines * sequences).repeat_interleave(counts.repeat(lines))

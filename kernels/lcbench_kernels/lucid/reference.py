@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from lcbench_kernels.lucid.constants import EPS
+
 BLOCK = 512
-EPS = 1e-5
 
 
 def precondition(

@@ -10,7 +10,8 @@ import torch
 import triton
 import triton.language as tl
 
-EPS = 1e-5
+from lcbench_kernels.lucid.constants import EPS
+
 EXPONENT = 0x7F800000  # its bits in a float32
 
 Halved = tuple[torch.Tensor, torch.Tensor]

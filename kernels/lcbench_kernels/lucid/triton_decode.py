@@ -26,8 +26,9 @@ import triton.language as tl
 
 from lcbench_kernels.common import split_kv
 from lcbench_kernels.common.split_kv import LOG2E, LOWEST, PADDING, aligned, combine, store_partials
+from lcbench_kernels.lucid.constants import EPS
 
-EPS = tl.constexpr(1e-5)
+EPSILON = tl.constexpr(EPS)
 
 
 def decode(
@@ -90,7 +91,7 @@ def lucid_decode_split(
     y += row * aligned(y_row, ALIGN) + kv_head * aligned(y_head, ALIGN)
     k_token, y_token = aligned(k_token, ALIGN), aligned(y_token, ALIGN)
     new_key = tl.load(k + past * k_token + d, mask=d < D, other=0.0)
-    new_r = tl.rsqrt(tl.sum(new_key.to(tl.float32) * new_key.to(tl.float32), 0) * (1.0 / D) + EPS)
+    new_r = tl.rsqrt(tl.sum(new_key.to(tl.float32) * new_key.to(tl.float32), 0) * (1.0 / D) + EPSILON)
     queries = tl.load(q + m[None, :] * q_head + d[:, None], mask=softmax[None, :] & (d < D)[:, None], other=0.0)
     queries = tl.where(softmax[None, :], queries, new_key[:, None])
     factor = tl.where(softmax, scale_log2, new_r * (shift / D))
@@ -105,7 +106,7 @@ def lucid_decode_split(
         seen = (start + tile < last)[:, None]
         key = tl.load(keys, mask=seen & columns, other=0.0)
         wide = key.to(tl.float32)
-        r = tl.rsqrt(tl.sum(wide * wide, 1) * (1.0 / D) + EPS)
+        r = tl.rsqrt(tl.sum(wide * wide, 1) * (1.0 / D) + EPSILON)
         score = tl.dot(key, queries, input_precision="ieee") * factor[None, :]
         score = tl.where(softmax[None, :], score, score * r[:, None])
         score = tl.where(seen, score, float("-inf"))

@@ -67,10 +67,11 @@ def lucid_prefill_ticketed(
     block = tl.load(tasks + 1)
     first = tl.load(tasks + 2)
     fresh = tl.load(tasks + 3)
-    counter = work + 1 + tl.load(tasks + 4)
+    chain = tl.load(tasks + 4)
+    counter = work + 1 + chain
     source = tl.load(tasks + 5).to(tl.int64)
     tokens = tl.load(tasks + 6)
-    scale, unscale = scale_of(tl.load(work + 1 + chains + line))
+    scale, unscale = scale_of(tl.load(work + 1 + chains + chain))
     v += (line // heads) * v_b + (line % heads) * v_h + source * v_t
     y += (line // heads) * y_b + (line % heads) * y_h + source * y_t
     kn += line * columns * DP
@@ -128,8 +129,8 @@ def precondition(
     """Arguments as in `api.precondition`; block: rows that are solved at a time, a power of two from 16 on.
 
     Operands of products are rounded to fp16 whatever the dtype; sums and exponentials are fp32. Memory O(N D), no
-    gradients. Values that are padding share the scale of their line: they may exceed the real ones by 10^4, not more.
-    Lengths of pasts and of sequences are read on the host, which waits for the device.
+    gradients. Values that are padding share the scale of their sequence: they may exceed the real ones by 10^4, not
+    more. Lengths of pasts and of sequences are read on the host, which waits for the device.
 
     Raises ValueError for tensors that are not on a CUDA device, and as `prepare` and `plan_of` do.
     """

@@ -18,9 +18,9 @@ import torch
 import triton
 import triton.language as tl
 
+from lcbench_kernels.lucid.constants import EPS
 from lcbench_kernels.lucid.plan import Plan
 
-EPS = 1e-5  # of the keys' RMSNorm
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -123,7 +123,7 @@ def lucid_prepare(
     heads, columns, chains, gain, eps, c0,
     D: tl.constexpr, DP: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """One task a program: kn and inv of its block, and its part of the line's maximum. Grid: the number of tasks.
+    """One task a program: kn and inv of its block, and its part of the chain's maximum. Grid: the number of tasks.
 
     CHUNK rows of k and v are in flight at a time. KEEP: whether vn is written.
     """
@@ -151,7 +151,8 @@ def lucid_prepare(
         if KEEP:
             tl.store(vn + rows * DP + d[None, :], values.to(vn.dtype.element_ty))
         largest = tl.maximum(largest, tl.max(tl.abs(values), axis=1))
-    tl.atomic_max(work + 1 + chains + line, tl.max(largest, axis=0).to(tl.int32, bitcast=True), sem="relaxed")
+    chain = tl.load(tasks + 4)
+    tl.atomic_max(work + 1 + chains + chain, tl.max(largest, axis=0).to(tl.int32, bitcast=True), sem="relaxed")
 
     tl.debug_barrier()  # kn, and then inv, is read back by other threads than wrote it
     _substitute(kn, inv, tokens, c0, DP, BLOCK)
@@ -169,7 +170,10 @@ def lucid_prepare_past(
     heads, columns, chains, past_columns, gain, eps,
     D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """kn of ROWS columns of the past, and their part of the maximum. Grid: (past_columns / ROWS, lines)."""
+    """kn of ROWS columns of the past, and their part of the maximum. Grid: (past_columns / ROWS, lines).
+
+    Without packed sequences, which have no past, a line is one chain.
+    """
     line = tl.program_id(1).to(tl.int64)
     b = line // heads
     column = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -215,9 +219,9 @@ class Scratch:
     kn:   fp16 [lines, C, DP], normalised keys such that kn_i . kn_j - c0 is the base-2 logarithm of the kernel matrix;
           zeros behind D and in rows without a token
     inv:  fp16 [tasks, BLOCK, BLOCK], the inverse of each block's own triangle less the identity; zero without tokens
-    yn:   fp16 [lines, C, DP], y times the line's scale; its past is there, the new blocks are the solve's to write
+    yn:   fp16 [lines, C, DP], y times its chain's scale; its past is there, the new blocks are the solve's to write
     vn:   None, or v in its dtype [lines, C, DP], laid out like yn; zeros behind D and in rows without a token
-    work: int32 [1 + chains + lines]: the ticket and the chains' counters, zero; then the bits of each line's largest
+    work: int32 [1 + 2 chains]: the ticket and the chains' counters, zero; then the bits of each chain's largest
           value, which `scale_of` makes the scale
     """
 
@@ -252,7 +256,7 @@ def prepare(
     kn = torch.empty(plan.lines, plan.columns, padded, dtype=torch.float16, device=k.device)
     inv = torch.empty(tasks, plan.block, plan.block, dtype=torch.float16, device=k.device)
     vn = torch.empty(kn.shape, dtype=v.dtype, device=v.device) if keep_values else None
-    work = torch.zeros(1 + plan.chains + plan.lines, dtype=torch.int32, device=k.device)
+    work = torch.zeros(1 + 2 * plan.chains, dtype=torch.int32, device=k.device)
     scratch = Scratch(kn, inv, torch.empty_like(kn), vn, work, size**0.5 * math.log2(math.e))
     gain = math.log2(math.e) ** 0.5 * size**-0.25
 

@@ -70,9 +70,16 @@ def run_checks(names: list[str], grid: str | None = None, device: str | None = N
                     if one.applies(case) and wanted(grid, title, case):
                         impls = [impl for impl in one.impls if impl in running and covered(impl, title, case)]
                         report.checks += [c for impl in impls if (c := _check(name, title, one, impl, inputs, report))]
-        if len(report.checks) == before:
-            report.checks.append(Check("anything", name, "-", None, None, False, "no implementation of it runs here"))
+        checked = {check.impl for check in report.checks[before:]}
+        report.checks += [_nothing(name, impl, "it refused every case") for impl in sorted(running - checked)]
+        if not running:
+            report.checks.append(_nothing(name, "-", "no implementation of it runs here"))
     return report
+
+
+def _nothing(name: str, impl: str, why: str) -> Check:
+    """A mechanism or an implementation of which nothing was checked: that is no success."""
+    return Check("anything", name, impl, None, None, False, why)
 
 
 def _running(name: str, passes: dict[str, Pass], report: Report) -> set[str]:

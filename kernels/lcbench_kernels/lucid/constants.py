@@ -1,0 +1,3 @@
+"""What every implementation has to share."""
+
+EPS = 1e-5  # of the keys' RMSNorm
