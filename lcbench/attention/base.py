@@ -95,6 +95,8 @@ class MechanismInfo:
     reason where an implementation asked for by name cannot run here. `available(impl, device)` -> None or the reason
     why not.
     arguments: names of what may ride behind the colon, each with its help.
+    flop_heads(Hq, Hkv) -> how many query heads of softmax attention cost the FLOPs that it does a pair of tokens; None
+    where it is not counted so.
     """
 
     name: str
@@ -107,3 +109,4 @@ class MechanismInfo:
     available: Callable[[str, str], str | None]
     arguments: dict[str, str] = field(default_factory=dict)
     trained: bool = False
+    flop_heads: Callable[[int, int], int] | None = None

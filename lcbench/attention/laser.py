@@ -106,4 +106,5 @@ LASER = MechanismInfo(
     choose=choose,
     available=available,
     trained=True,
+    flop_heads=lambda q_heads, kv_heads: q_heads,
 )

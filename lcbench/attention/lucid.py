@@ -135,4 +135,5 @@ LUCID = MechanismInfo(
     choose=choose,
     available=available,
     trained=True,
+    flop_heads=lambda q_heads, kv_heads: q_heads + kv_heads,
 )

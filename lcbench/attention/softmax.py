@@ -176,4 +176,5 @@ SOFTMAX = MechanismInfo(
     make=make,
     choose=choose,
     available=available,
+    flop_heads=lambda q_heads, kv_heads: q_heads,
 )

@@ -82,7 +82,9 @@ def check(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from lcbench.attention.checks import as_json, as_table, run_checks
 
-    report = run_checks(chosen, grid.value if grid else None)
+    report = run_checks(
+        chosen, grid.value if grid else None, tell=lambda line: print(line, file=sys.stderr, flush=True)
+    )
     typer.echo(json.dumps(as_json(report), indent=2) if format is ListFormat.json else as_table(report))
     if not report.ok:
         raise typer.Exit(1)

@@ -293,7 +293,7 @@ class TransformersEngine:
                 hint="pip install -U transformers",
             ) from error
         where = choose_device(device)
-        if where.impl.startswith("cuda"):
+        if where.impl.startswith("cuda:"):
             torch.cuda.set_device(where.impl)  # on which whatever names no device runs, Triton's kernels among it
         what = choose_dtype(dtype, where.impl, config.get_text_config(decoder=True).dtype)
         if "rope_scaling" in asked:

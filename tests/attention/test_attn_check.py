@@ -45,6 +45,10 @@ def test_every_mechanism_passes_on_this_machine_in_30_seconds():
     assert (done.returncode, report["ok"], wrong) == (0, True, []), done.stderr
     assert (report["grid"], report["device"]) == ("reduced", "cpu")
     assert {check["attn"] for check in report["checks"]} == set(names())
+    told = done.stderr.splitlines()
+    for name in names():
+        counts = [f"{name} d{size}: {len(of_size(report, name, size))} checks, 0 failed" for size in grid.SIZES]
+        assert [line for line in told if line.startswith(f"{name} d")] == counts
     assert all(set(check) == KEYS for check in report["checks"])
     # On two cores of its own it takes less than this of one; a machine that others use too may take longer.
     processor = after.children_user + after.children_system - before.children_user - before.children_system
@@ -58,6 +62,10 @@ def test_every_mechanism_passes_on_this_machine_in_30_seconds():
     assert ("laser", "reference", "spread 60") in titles
     skipped = {(one["attn"], one["impl"]): one["reason"] for one in report["skipped"]}
     assert skipped["softmax", "flash"] == "it runs on CUDA devices only"
+
+
+def of_size(report, attn, size):
+    return [check for check in report["checks"] if check["attn"] == attn and f" d{size} " in check["name"]]
 
 
 def test_the_reduced_grid_has_every_kind_size_and_length():
@@ -147,7 +155,9 @@ def test_a_wrong_gradient_is_found(few, monkeypatch):
 
     original = softmax_api.IMPLS["sdpa"]
     monkeypatch.setitem(softmax_api.IMPLS, "sdpa", lambda q, *rest, **kw: original(Crooked.apply(q), *rest, **kw))
-    failed = [check for check in checks.run_checks(["softmax"]).checks if not check.ok]
+    told = []
+    failed = [check for check in checks.run_checks(["softmax"], tell=told.append).checks if not check.ok]
+    assert told[0].startswith("softmax d64: ") and told[0].endswith(" checks, 1 failed")
     assert [(check.name, check.impl) for check in failed] == [("backward clustered d64 n65", "sdpa")]
 
 

@@ -14,20 +14,20 @@ TOKENS = 8192
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 KINDS = {
     **dict.fromkeys(("q", "k", "v", "dq", "dk", "dv", "grad"), None),  # None: the dtype of the call
-    **dict.fromkeys(("w", "o", "steep"), "*bf16"),
-    **dict.fromkeys(("exponents", "lse", "delta"), "*fp32"),
+    **dict.fromkeys(("w", "steep"), "*bf16"),
+    **dict.fromkeys(("exponents", "o", "lse", "delta"), "*fp32"),
     **dict.fromkeys(("past", "lengths"), "*i64"),
     **dict.fromkeys(("scale", "scale_log2"), "fp32"),
     "epochs": "*i32",
 }
 
 
-def compiled(kernel, dtype: str, size: int, warps: int, stages: int, out: str | None = None, **constants):
+def compiled(kernel, dtype: str, size: int, warps: int, stages: int, kinds: dict[str, str] | None = None, **constants):
     """Strides are constants, as the launcher's knowledge that 16 divides them; other numbers are i32."""
     strides = {"row": 32 * TOKENS * size, "head": TOKENS * size, "token": size}
     constants = {"D": size, "BLOCK_D": triton.next_power_of_2(size), **constants}
     constants |= {name: strides[name[2:]] for name in kernel.arg_names if name[:2] in ("q_", "k_", "v_", "o_", "g_")}
-    kinds = {**KINDS, "out": out}
+    kinds = {**KINDS, "out": None, **(kinds or {})}
     signature = {name: kinds.get(name, "i32") or f"*{dtype}" for name in kernel.arg_names if name not in constants}
     return aot.compile(kernel, signature, constants, warps, stages)
 
@@ -55,10 +55,18 @@ def test_attention(kernel, size, dtype):
 
 
 @pytest.mark.parametrize("size", [64, 80, 256])
-@pytest.mark.parametrize("kernel", ["laser_tile_max", "laser_weigh", "laser_log", "laser_bwd_log"])
-def test_elementwise(kernel, size):
+@pytest.mark.parametrize(
+    "kernel, kinds",
+    [
+        ("laser_tile_max", {"out": "*fp32"}),
+        ("laser_weigh", {}),
+        ("laser_log", {"o": "*bf16"}),
+        ("laser_bwd_log", {"o": "*bf16"}),  # of sdpa
+        ("laser_bwd_log", {"o": "*fp32"}),  # of triton
+    ],
+)
+def test_elementwise(kernel, kinds, size):
     more = {"TILE": 64} if kernel in ("laser_tile_max", "laser_weigh") else {"ROWS": triton_weights.ROWS}
-    out = "*fp32" if kernel == "laser_tile_max" else None
-    built = compiled(getattr(triton_weights, kernel), "bf16", size, 4, 3, out, **more)
+    built = compiled(getattr(triton_weights, kernel), "bf16", size, 4, 3, kinds, **more)
     assert aot.resources(built)["stack"] == 0
     assert "LDG.E.128" in aot.sass(built)

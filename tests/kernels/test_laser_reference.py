@@ -3,6 +3,7 @@
 import pytest
 import torch
 from kernels.laser_inputs import SCALE, error, exact, inputs
+from lcbench_kernels.common.inputs import make_keys
 from lcbench_kernels.laser import attend, reference
 
 IMPLS = ["reference", "sdpa"]
@@ -128,6 +129,26 @@ def test_gradients_of_ragged_rows(impl, monkeypatch):
         return out[0], out[1, :, :2]
 
     assert torch.autograd.gradcheck(real, leaves)
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("real", [200, 150])
+def test_gradients_by_queries_of_keys_with_a_common_direction(real, impl):
+    """A query has no gradient along what all keys share: sums that rounding keeps from cancelling would give it one,
+    of 2.6e-2. Large garbage stands behind the real tokens.
+    """
+    q, _, v = inputs(200, 200, size=64, dtype=torch.bfloat16)
+    k = make_keys("correlated", 1, 2, 200, 64, dtype=torch.bfloat16)
+    k[:, :, real:] = v[:, :, real:] = 1e4
+    leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+    wide = [x.double().requires_grad_() for x in (q, k, v)]
+    past = torch.tensor([0])
+    out = attend(*leaves, past, scale=0.1, new=torch.tensor([real]), impl=impl)[:, :, :real]
+    expected = exact(*wide, past, scale=0.1)[:, :, :real]
+    grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).bfloat16()
+    out.backward(grad)
+    expected.backward(grad.double())
+    assert all(error(x.grad, reference.grad) < 1e-2 for x, reference in zip(leaves, wide, strict=True))
 
 
 @pytest.mark.parametrize("impl", IMPLS)

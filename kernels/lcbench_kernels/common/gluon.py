@@ -47,3 +47,25 @@ def load_acquire_least(pointer):
         is_pure=False,
         pack=1,
     )
+
+
+@builtin
+def await_words(pointers, count, stride, _semantic=None):
+    """The int32 words at `pointers`, as soon as none of them is -1, whatever else of memory is visible by then.
+
+    pointers: a tensor in a layout whose threads hold `count` words each: runs of four side by side, at multiples of 16
+    bytes, `stride` bytes from one run to the next. Loads of all runs are on their way together, again and again.
+    """
+    count, stride = (getattr(x, "value", x) for x in (count, stride))
+    runs = range(0, count, 4)
+    loads = [
+        f"ld.relaxed.gpu.global.v4.b32 {{${i}, ${i + 1}, ${i + 2}, ${i + 3}}}, [${count} + {i // 4 * stride}];"
+        for i in runs
+    ]
+    tests = ["setp.eq.b32 waiting, $0, -1;"]
+    tests += [f"setp.eq.or.b32 waiting, ${i}, -1, waiting;" for i in range(1, count)]
+    asm = " ".join(["{ .reg .pred waiting; again:", *loads, *tests, "@waiting bra again; }"])
+    constraints = ",".join(["=&r"] * count + ["l"] * count)
+    return gl.inline_asm_elementwise(
+        asm, constraints, [pointers], dtype=gl.int32, is_pure=False, pack=count, _semantic=_semantic
+    )

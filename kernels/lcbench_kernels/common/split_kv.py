@@ -27,7 +27,7 @@ STAGES = 3  # tiles of keys and values that a program holds: one it computes on,
 PROGRAMS = 2  # a multiprocessor's: with tiles of 16 KB that keeps 128 KB on their way
 START_TILES = 2  # what it costs to start a program and to combine its partial, in tiles
 BATCH_WAVES = 4
-SMALL_BYTES = 8192  # of shared memory beside the tiles of keys and values: queries, weights, reductions
+SMALL_BYTES = 8192  # of shared memory beside the tiles of keys and values: weights, reductions; more with wide heads
 
 
 class Device(NamedTuple):
@@ -59,7 +59,8 @@ def plan(batch: int, heads: int, total: int, size: int, itemsize: int, device: D
     """
     block = max(32, TILE_BYTES // (itemsize * padded(size)))
     stage_bytes = 2 * block * padded(size) * itemsize
-    stages = max(1, min(STAGES, (device.shared - SMALL_BYTES) // stage_bytes))
+    beside = SMALL_BYTES + 28 * padded(size) * itemsize  # what LASER, which needs most, was seen to hold in float32
+    stages = max(1, min(STAGES, (device.shared - beside) // stage_bytes))
     programs = max(1, min(PROGRAMS, device.shared // (stages * stage_bytes + SMALL_BYTES)))
 
     tiles = triton.cdiv(total, block)

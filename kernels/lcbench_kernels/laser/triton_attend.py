@@ -78,7 +78,7 @@ class _Attend(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Each of dQ and (dK, dV) only where it is asked for; both start from grad / o."""
         q, k, w, exponents, epochs, past, o, lse = ctx.saved_tensors
-        steep, delta = triton_weights.steep_and_delta(grad, o)
+        steep, delta = triton_weights.steep_and_delta(grad, o, w.dtype)
         given = (q, k, w, exponents, epochs, past, steep, lse, delta, ctx.scale, ctx.sizes)
         dq = dk = dv = None
         if ctx.needs_input_grad[0]:

@@ -51,7 +51,7 @@ def _sweep_q(
     return dq, steep, epoch
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "group", "steps", "tokens", "tiles"])
 def laser_bwd_dq(
     q, k, w, exponents, epochs, past, steep, lse, delta, dq,
     q_row, q_head, q_token, k_row, k_head, k_token, heads, group, steps, tokens, tiles, scale, scale_log2,
@@ -157,7 +157,7 @@ def _sweep_kv(
     return dk, dw, weight, home
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "group", "steps", "tokens", "tiles"])
 def laser_bwd_dkv(
     q, k, w, exponents, epochs, past, steep, lse, delta, dk, dv,
     q_row, q_head, q_token, k_row, k_head, k_token, heads, group, steps, tokens, tiles, scale, scale_log2,

@@ -46,7 +46,7 @@ def _sweep(
     return acc, total, top, epoch
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "group", "steps", "tokens", "tiles"])
 def laser_fwd(
     q, k, w, exponents, epochs, past, out, o, lse,
     q_row, q_head, q_token, k_row, k_head, k_token, heads, group, steps, tokens, tiles, scale_log2,
@@ -95,7 +95,7 @@ def laser_fwd(
     to = offsets[:, None] * D + columns[None, :]
     tl.store(out + base * D + to, result, mask=inside)
     if SAVE:
-        tl.store(o + base * D + to, sums.to(o.dtype.element_ty), mask=inside)
+        tl.store(o + base * D + to, sums, mask=inside)
         tl.store(lse + base + offsets, top + tl.log2(total), mask=offsets < steps - first)
 
 
@@ -110,13 +110,15 @@ def forward(
     save: bool,
     blocks: Blocks,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """out [B, Hq, T, D] in q's dtype; with `save` also o in w's dtype and lse [B, Hq, T] (base 2), else empty.
+    """out [B, Hq, T, D] in q's dtype; with `save` also o in float32 and lse [B, Hq, T] (base 2), else empty.
 
+    o is not rounded: the backward pass takes its delta from o, and by as much as rounding moved delta, rows of dS would
+    miss a sum of 0 and dQ = dS K a multiple of the keys' mean.
     w, exponents and epochs as `triton_weights.weigh_running` makes them with blocks.tile.
     """
     batch, heads, steps, size = q.shape
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-    o = torch.empty(q.shape if save else (0,), dtype=w.dtype, device=q.device)
+    o = torch.empty(q.shape if save else (0,), dtype=torch.float32, device=q.device)
     lse = torch.empty(q.shape[:3] if save else (0,), dtype=torch.float32, device=q.device)
     grid = (triton.cdiv(steps, blocks.forward.rows), batch * heads)
     shape = (heads, heads // k.shape[1], steps, k.shape[2], epochs.shape[2], scale * weights.LOG2E)

@@ -49,7 +49,7 @@ def load_tile(base, offsets, columns, stride, held, MASKED: tl.constexpr, D: tl.
     return tl.load(at, mask=(columns < D)[None, :], other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "total"])
 def laser_tile_max(
     v, lengths, out, v_row, v_head, v_token, heads, total, D: tl.constexpr, TILE: tl.constexpr, BLOCK_D: tl.constexpr
 ):
@@ -68,7 +68,7 @@ def laser_tile_max(
     tl.store(to + columns, top, mask=columns < D)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "total"])
 def laser_weigh(
     v,
     lengths,
@@ -107,7 +107,7 @@ def laser_weigh(
     tl.store(w + offsets * D + columns[None, :], weight.to(w.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "group", "steps"])
 def laser_log(
     o,
     exponents,
@@ -135,7 +135,7 @@ def laser_log(
     tl.store(out + base + at, log_of(sums, top[None, :]).to(out.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "steps"])
 def laser_bwd_log(
     grad,
     o,
@@ -210,15 +210,15 @@ def log(o: torch.Tensor, exponents: torch.Tensor, dtype: torch.dtype) -> torch.T
 
 def log_backward(grad: torch.Tensor, o: torch.Tensor) -> torch.Tensor:
     """As `weights.log_backward`."""
-    return steep_and_delta(grad, o)[0]
+    return steep_and_delta(grad, o, o.dtype)[0]
 
 
-def steep_and_delta(grad: torch.Tensor, o: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """grad / o as `weights.log_backward`, and its products with o summed over the columns, [B, Hq, T] float32."""
+def steep_and_delta(grad: torch.Tensor, o: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """grad / o as `weights.log_backward`, in `dtype`; its products with o summed over columns, [B, Hq, T] float32."""
     batch, heads, steps, size = o.shape
     if grad.stride(-1) != 1:
         grad = grad.contiguous()
-    steep = torch.empty_strided(o.shape, o.stride(), dtype=o.dtype, device=o.device)
+    steep = torch.empty_strided(o.shape, o.stride(), dtype=dtype, device=o.device)
     delta = torch.empty(o.shape[:3], dtype=torch.float32, device=o.device)
     grid = (triton.cdiv(steps, ROWS), batch * heads)
     blocks = {"D": size, "ROWS": ROWS, "BLOCK_D": triton.next_power_of_2(size)}

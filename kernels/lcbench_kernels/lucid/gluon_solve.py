@@ -15,7 +15,9 @@ does not need it is done before it is there,
     Z_r = (I + N_r) (V_r - sum_(j < r-1) P_rj Y_j)          behind the sweep
     Y_r = Z_r - M_r Y_(r-1)
 
-and it is handed over by ordinary stores and loads: the copy engine would need a fence on either side.
+and it is handed over without a flag: all bits of `yn` are set beforehand, which no fp16 number that is stored has, and
+who waits for it loads it again and again until none is left. A flag would cost a fence on either side and a round trip
+more; the copy engine, which cannot look at what it copies, needs one.
 
 **Entries less their mean.** Keys of trained models point a common way, so that the entries of a row are much alike, and
 rounding them to fp16 is most of the error. Each warpgroup takes c, the mean of its entries over its first tile, off all
@@ -34,6 +36,7 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 )
 
 from lcbench_kernels.common.gluon import (
+    await_words,
     barrier,
     fence_async_global,
     load_acquire,
@@ -84,7 +87,8 @@ def _solve(
     ENTRIES: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, 64, 16])
     VALUES: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, D, 16])
     LEFT: gl.constexpr = gl.DotOperandLayout(0, VALUES, 2)
-    LINES: gl.constexpr = gl.BlockedLayout([1, 8], [256 // D, D // 8], [4, 1], [1, 0])
+    WORDS: gl.constexpr = gl.BlockedLayout([1, 4], [256 // D, D // 8], [4, 1], [1, 0])
+    TILE_OF_WORDS: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, D // 2], gl.int32)
     Y_FULL: gl.constexpr = BARS + 2 * STAGES
     Y_EMPTY: gl.constexpr = BARS + 3 * STAGES
     TILE: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, D], gl.float16)
@@ -168,11 +172,11 @@ def _solve(
     chain = progress + (at_block - index) * 4
     mbarrier.wait(bars.index(4), 0)
     if blocks > 0:
-        while load_acquire(chain + W) < index:
-            pass
-        other = W * 64 - 128 + gl.arange(0, 64, gl.SliceLayout(1, LINES))[:, None]
-        other = at_block.to(gl.int64) * (128 * D) + other * D + gl.arange(0, D, gl.SliceLayout(0, LINES))[None, :]
-        mine.store(gl.load(yn + other))
+        other = W * 64 - 128 + gl.arange(0, 64, gl.SliceLayout(1, WORDS))[:, None]
+        word = gl.arange(0, D // 2, gl.SliceLayout(0, WORDS))[None, :]
+        other = at_block.to(gl.int64) * (64 * D) + other * (D // 2) + word
+        words = await_words(yn.to(gl.pointer_type(gl.int32), bitcast=True) + other, D // 4, 2048)
+        reinterpret(mine, gl.int32, [64, D // 2], TILE_OF_WORDS).store(words)
     _hand_over(bars.index(7))
     mbarrier.wait(bars.index(7), 0)
     for half in gl.static_range(2):
@@ -279,7 +283,7 @@ def _copy(
         _load_y(tiles - 1, done, yn_desc, start, need, chain, ring, bars, Y_FULL, D, STAGES)
 
 
-@gluon.jit
+@gluon.jit(do_not_specialize=["chains", "steps"])
 def lucid_prefill_specialized(
     kn_desc, inv_desc, yn_desc, v_desc, yn, y, totals, tasks, work, progress, chains, columns, steps, c0,
     D: gl.constexpr, STAGES: gl.constexpr, V_TYPE: gl.constexpr, SIZE: gl.constexpr,

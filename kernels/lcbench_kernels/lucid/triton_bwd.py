@@ -131,7 +131,7 @@ def _sweep(
     return acc
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["blocks", "steps"])
 def lucid_bwd_dk(
     kn, r, yn, dvn, back, dk, blocks, steps, c0, eps,
     D: tl.constexpr, DV: tl.constexpr, BD: tl.constexpr, BDV: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,

@@ -118,14 +118,14 @@ def _merge(kn, inv, tokens, c0, size, DP: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit(do_not_specialize=["heads", "chains"])
 def lucid_prepare(
-    k, v, kn, vn, inv, work, tasks,
+    k, v, kn, vn, yn, inv, work, tasks,
     k_b, k_h, k_t, k_d, v_b, v_h, v_t, v_d,
     heads, columns, chains, gain, eps, c0,
     D: tl.constexpr, DP: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """One task a program: kn and inv of its block, and its part of the chain's maximum. Grid: the number of tasks.
 
-    CHUNK rows of k and v are in flight at a time. KEEP: whether vn is written.
+    CHUNK rows of k and v are in flight at a time. KEEP: whether vn is written, and all bits of yn set.
     """
     task = tl.program_id(0).to(tl.int64)
     tasks += task * 8
@@ -137,6 +137,7 @@ def lucid_prepare(
     v += (line // heads) * v_b + (line % heads) * v_h + source * v_t
     kn += (line * columns + block * BLOCK) * DP
     vn += (line * columns + block * BLOCK) * DP
+    yn += (line * columns + block * BLOCK) * DP
     inv += task * BLOCK * BLOCK
 
     d = tl.arange(0, DP)
@@ -150,6 +151,8 @@ def lucid_prepare(
         tl.store(kn + rows * DP + d[None, :], normalised(tile, D, gain, eps))
         if KEEP:
             tl.store(vn + rows * DP + d[None, :], values.to(vn.dtype.element_ty))
+            nothing = tl.full((CHUNK, DP), -1, tl.int16).to(tl.float16, bitcast=True)
+            tl.store(yn + rows * DP + d[None, :], nothing)
         largest = tl.maximum(largest, tl.max(tl.abs(values), axis=1))
     chain = tl.load(tasks + 4)
     tl.atomic_max(work + 1 + chains + chain, tl.max(largest, axis=0).to(tl.int32, bitcast=True), sem="relaxed")
@@ -219,7 +222,8 @@ class Scratch:
     kn:   fp16 [lines, C, DP], normalised keys such that kn_i . kn_j - c0 is the base-2 logarithm of the kernel matrix;
           zeros behind D and in rows without a token
     inv:  fp16 [tasks, BLOCK, BLOCK], the inverse of each block's own triangle less the identity; zero without tokens
-    yn:   fp16 [lines, C, DP], y times its chain's scale; its past is there, the new blocks are the solve's to write
+    yn:   fp16 [lines, C, DP], y times its chain's scale; its past is there, the new blocks are the solve's to write,
+          and with vn all their bits are set: a number that no y is, so that a reader sees when y is there
     vn:   None, or v in its dtype [lines, C, DP], laid out like yn; zeros behind D and in rows without a token
     work: int32 [1 + 2 chains]: the ticket and the chains' counters, zero; then the bits of each chain's largest
           value, which `scale_of` makes the scale
@@ -257,7 +261,8 @@ def prepare(
     inv = torch.empty(tasks, plan.block, plan.block, dtype=torch.float16, device=k.device)
     vn = torch.empty(kn.shape, dtype=v.dtype, device=v.device) if keep_values else None
     work = torch.zeros(1 + 2 * plan.chains, dtype=torch.int32, device=k.device)
-    scratch = Scratch(kn, inv, torch.empty_like(kn), vn, work, size**0.5 * math.log2(math.e))
+    yn = torch.empty_like(kn)
+    scratch = Scratch(kn, inv, yn, vn, work, size**0.5 * math.log2(math.e))
     gain = math.log2(math.e) ** 0.5 * size**-0.25
 
     if past is not None and plan.past_blocks:
@@ -269,7 +274,7 @@ def prepare(
             past_k, past_y, lengths, kn, work, *past_k.stride(), *past_y.stride(), *sizes, gain, EPS, size, padded, rows
         )
     lucid_prepare[(tasks,)](
-        k, v, kn, v if vn is None else vn, inv, work, plan.tasks, *k.stride(), *v.stride(),
+        k, v, kn, v if vn is None else vn, yn, inv, work, plan.tasks, *k.stride(), *v.stride(),
         plan.heads, plan.columns, plan.chains, gain, EPS, scratch.c0,
         size, padded, plan.block, KEEP=keep_values, **prepare_blocks(padded, plan.block),
     )  # fmt: skip

@@ -43,4 +43,7 @@ def attend(
 
     make_blocks, flex_attention = _compiled()
     blocks = make_blocks(sees, q.shape[0], None, q.shape[2], k.shape[2], device=q.device)
-    return flex_attention(q, k, v, block_mask=blocks, scale=scale, enable_gqa=True)
+    # For up to 127 queries torch would take its kernel for decoding, which has those of a group of heads in one block.
+    # Where they are more than the 128 of a block of the mask, torch (2.11, 2.13) finds no configuration and raises.
+    options = {"FORCE_USE_FLEX_ATTENTION": q.shape[2] > 1}
+    return flex_attention(q, k, v, block_mask=blocks, scale=scale, enable_gqa=True, kernel_options=options)

@@ -110,7 +110,7 @@ def solve_triangular(x: Problem) -> Callable[[], torch.Tensor]:
 
 
 def solve_triangular_layer(x: Problem, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    return cudnn(x, q, k, dense_y(k, v))
+    return cudnn(x, q, k, dense_y(k, v).contiguous())  # the solve leaves columns side by side
 
 
 def deltaformer(x: Problem) -> Callable[[], torch.Tensor]:

@@ -8,8 +8,11 @@ implementations a mechanism has in `subjects`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -50,11 +53,17 @@ class Report:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
 
-def run_checks(names: list[str], grid: str | None = None, device: str | None = None) -> Report:
+def run_checks(
+    names: list[str],
+    grid: str | None = None,
+    device: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Report:
     """Check the mechanisms of these names on a grid, by default "full" on a CUDA device and "reduced" without one.
 
-    In bfloat16 on CUDA, in float32 on a CPU. Raises UsageError for an unknown name, MissingError where a package that
-    brings a mechanism cannot be imported.
+    In bfloat16 on CUDA, in float32 on a CPU. tell: called with a line when a mechanism's head size is finished, whose
+    kernels CUDA compiles first. Raises UsageError for an unknown name, MissingError where a package that brings a
+    mechanism cannot be imported.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     grid = grid or ("full" if device == "cuda" else "reduced")
@@ -63,18 +72,30 @@ def run_checks(names: list[str], grid: str | None = None, device: str | None = N
     for name, passes in {name: subject(name) for name in names}.items():
         running = _running(name, passes, report)
         before = len(report.checks)
-        for case in cases(grid):
-            inputs = make_inputs(case, device, dtype, group=_group(device, case))
-            with torch.no_grad():
-                for title, one in passes.items():
-                    if one.applies(case) and wanted(grid, title, case):
-                        impls = [impl for impl in one.impls if impl in running and covered(impl, title, case)]
-                        report.checks += [c for impl in impls if (c := _check(name, title, one, impl, inputs, report))]
+        for size, alike in groupby(sorted(cases(grid), key=attrgetter("size")), key=attrgetter("size")):
+            found: list[Check] = []
+            for case in alike:
+                inputs = make_inputs(case, device, dtype, group=_group(device, case))
+                found += _checks_on(inputs, name, passes, running, report)
+            report.checks += found
+            tell(f"{name} d{size}: {len(found)} checks, {sum(not check.ok for check in found)} failed")
         checked = {check.impl for check in report.checks[before:]}
         report.checks += [_nothing(name, impl, "it refused every case") for impl in sorted(running - checked)]
         if not running:
             report.checks.append(_nothing(name, "-", "no implementation of it runs here"))
     return report
+
+
+def _checks_on(inputs: Inputs, name: str, passes: dict[str, Pass], running: set[str], report: Report) -> list[Check]:
+    """The checks of a mechanism on one case; what is refused is written down as skipped."""
+    found = []
+    for title, one in passes.items():
+        if not (one.applies(inputs.case) and wanted(report.grid, title, inputs.case)):
+            continue
+        impls = [impl for impl in one.impls if impl in running and covered(impl, title, inputs.case)]
+        with torch.no_grad():
+            found += [check for impl in impls if (check := _check(name, title, one, impl, inputs, report))]
+    return found
 
 
 def _nothing(name: str, impl: str, why: str) -> Check:

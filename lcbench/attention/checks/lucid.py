@@ -15,9 +15,9 @@ from lcbench.attention.checks import exact
 from lcbench.attention.checks.attend import GARBAGE
 from lcbench.attention.checks.grid import Inputs
 from lcbench.attention.checks.measure import (
-    GRADIENT,
     by_head,
     by_row,
+    gradient_bound,
     largest,
     solve_bound,
     tightest,
@@ -56,7 +56,7 @@ def packed(impl: str, x: Inputs) -> tuple[float, float]:
 
 def backward(impl: str, x: Inputs) -> tuple[float, float]:
     """dk and dv of y of all tokens in one call. Keys that repeat leave next to no gradient, which plain float32 misses
-    too: then twice its error is the bound.
+    too: then twice its error and the rounding of the result is the bound.
     """
     k, v = x.k.clone().requires_grad_(), x.v.clone().requires_grad_()
     grad = x.grad[:, : k.shape[1]]
@@ -68,7 +68,7 @@ def backward(impl: str, x: Inputs) -> tuple[float, float]:
     right = x.once("gradients", lambda: exact.lucid_gradients(*double))
     plain = x.once("plain gradients", lambda: exact.lucid_gradients(*(t.float() for t in double)))
     judged = zip(found, right, plain, strict=True)
-    return tightest((by_head(got, true), max(GRADIENT[k.dtype], 2 * by_head(wide, true))) for got, true, wide in judged)
+    return tightest((by_head(got, true), gradient_bound(by_head(wide, true), k.dtype)) for got, true, wide in judged)
 
 
 def one_token(impl: str, x: Inputs) -> tuple[float, float]:

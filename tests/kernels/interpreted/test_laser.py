@@ -11,6 +11,7 @@ pytestmark = pytest.mark.skipif(
 pytest.importorskip("triton", reason="triton is not installed")
 
 from kernels.laser_inputs import SCALE, error, exact, inputs, nan_filled  # noqa: E402
+from lcbench_kernels.common.inputs import make_keys  # noqa: E402
 from lcbench_kernels.laser import sdpa, triton_attend, triton_weights, weights  # noqa: E402
 from lcbench_kernels.laser.blocks import Blocks, Launch  # noqa: E402
 
@@ -56,6 +57,22 @@ def test_forward_and_backward(call, dtype):
     for x, reference in zip((q, k, v), wide, strict=True):
         apart = (x.grad.double() - reference.grad).norm()
         assert apart < 16 * torch.finfo(dtype).eps * max(1, reference.grad.norm())  # q and k of one token: 0
+
+
+def test_gradients_of_keys_with_a_common_direction(monkeypatch):
+    """With weights of half precision: an o rounded as they are would give queries a gradient along that direction."""
+    monkeypatch.setitem(triton_attend.WEIGHTS, torch.float16, torch.float16)
+    q, _, v = inputs(96, 96, heads=1, size=32, dtype=torch.float16)
+    k = make_keys("correlated", 1, 1, 96, 32, dtype=torch.float16)
+    leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+    wide = [x.double().requires_grad_() for x in (q, k, v)]
+    past = torch.tensor([0])
+    out, expected = run(*leaves, past), exact(*wide, past)
+    grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).half()
+    out.backward(grad)
+    expected.backward(grad.double())
+    bound = 1.5 * torch.finfo(torch.float16).eps
+    assert all(error(x.grad, reference.grad) < bound for x, reference in zip(leaves, wide, strict=True))
 
 
 def test_ragged_rows_and_strides():
