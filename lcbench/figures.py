@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from lcbench.stats import jackknife, wilson
+from lcbench.stats import jackknife, mean_interval
 
 
 def mean(values: Sequence[float]) -> float:
@@ -34,8 +34,14 @@ def has_unit(metric: str) -> bool:
     return metric.partition(",")[0] in UNITS
 
 
-def figures(metric: str, verdicts: Sequence[float | None], beside: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """{"score", "ci", "n"} of one metric over samples: verdicts 0 to 1, and the values beside each.
+def figures(
+    metric: str,
+    verdicts: Sequence[float | None],
+    beside: Sequence[Mapping[str, float]],
+    clusters: Sequence[Hashable] | None = None,
+) -> dict[str, Any]:
+    """{"score", "ci", "n"} of one metric over samples: verdicts 0 to 1, the values beside each, and the context of
+    each, where samples of one context count as one draw.
 
     Score and interval are None where there are no samples, or one has no verdict because it has no labels. What is no
     share keeps its own unit and has no interval.
@@ -48,9 +54,22 @@ def figures(metric: str, verdicts: Sequence[float | None], beside: Sequence[Mapp
         return {**nothing, "score": round(mean(known), 4)}
     if metric in CORPUS:
         score = CORPUS[metric](beside)
-        low, high = jackknife(beside, CORPUS[metric])
+        low, high = jackknife(
+            by_context(beside, clusters), lambda contexts: CORPUS[metric]([row for rows in contexts for row in rows])
+        )
     else:
         score = mean(known)
-        low, high = wilson(known)
+        found = mean_interval(known, clusters)
+        low, high = found.low, found.high
     low, high = max(0.0, low), min(1.0, high)
     return {"score": round(100 * score, 2), "ci": [round(100 * low, 2), round(100 * high, 2)], "n": len(verdicts)}
+
+
+def by_context(
+    rows: Sequence[Mapping[str, float]], clusters: Sequence[Hashable] | None
+) -> list[list[Mapping[str, float]]]:
+    """Rows that share a context together; each alone where none is told."""
+    groups: dict[Hashable, list[Mapping[str, float]]] = {}
+    for row, name in zip(rows, range(len(rows)) if clusters is None else clusters, strict=True):
+        groups.setdefault(name, []).append(row)
+    return list(groups.values())

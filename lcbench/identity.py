@@ -32,6 +32,7 @@ def identity(plan: Plan) -> dict[str, Any]:
         "tasks": {x.task.name: f"version {x.task.version}, {_content(x.task)}" for x in plan.cells},
         "lengths": [show_length(x) for x in dict.fromkeys(x.length for x in plan.cells)],
         "samples": plan.samples,
+        "until_ci": c.until_ci,
         "prompt": {x.task.name: x.wording.prompt for x in plan.cells},
         "texts": {x.task.name: x.wording.sha256 for x in plan.cells},
         "materials": plan.materials,
@@ -41,6 +42,7 @@ def identity(plan: Plan) -> dict[str, Any]:
         "dtype": c.dtype,
         "device": c.device,
         "seed": c.seed,
+        "tokenizer": digest(plan.prompter.backend.to_str()),
         "chat_template": None if plan.prompter.template is None else digest(plan.prompter.template),
         "chat_template_args": plan.prompter.template_args,
         # the rendered frame too: a template may print the date

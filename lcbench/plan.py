@@ -22,9 +22,11 @@ from lcbench.prompting import Prompter
 from lcbench.records import Completion, Sample, Score
 from lcbench.schema import RunConfig, ScoreBy, Suite, Task
 from lcbench.scoring import bind
+from lcbench.stopping import unwatched
 
 DEFAULT_SUITE = "quick"
 DEFAULT_SAMPLES = 20
+DEFAULT_MOST = 1000  # samples a cell under --until-ci
 PULL = "lcbench data pull "
 
 
@@ -122,7 +124,11 @@ def verdict_of(task: Task, scorer: ScoreBy) -> Verdict:
 
 
 def with_suite(config: RunConfig) -> tuple[RunConfig, Suite | None]:
-    """The configuration with the suite's samples and prompt source where the flags are silent."""
+    """The configuration with the suite's samples and prompt source where the flags are silent. Until an interval is
+    narrow enough takes as many samples as it takes, whatever the suite's number.
+    """
+    if config.until_ci is not None:
+        config = config.model_copy(update={"samples": config.samples or DEFAULT_MOST})
     if config.tasks and not config.suite:
         return config.model_copy(update={"samples": config.samples or DEFAULT_SAMPLES}), None
     suite = catalog.suite(config.suite or DEFAULT_SUITE)
@@ -174,6 +180,8 @@ def make_plan(config: RunConfig) -> Plan:
     if not any(c.cell for c in cells):
         reasons = "; ".join(f"{c.task.name} at {show_length(c.length)}: {c.na}" for c in cells)
         raise UsageError(f"No cell is left to run: {reasons}.", hint="longer --lengths, or other --tasks")
+    if asked.until_ci is not None:
+        _check_watched([c.task for c in cells if c.cell])
     materials = {f"{c.task.name}/{k}": v for c in cells if c.cell for k, v in c.cell.materials.items()}
     return Plan(config, model, specs, cells, prompter, asked.samples or DEFAULT_SAMPLES, context, materials)
 
@@ -193,6 +201,13 @@ def check_texts(tasks: Sequence[Task], config: RunConfig) -> None:
     if missing:
         pulls = [hint.removeprefix(PULL) for hint in missing if hint.startswith(PULL)]
         raise MissingError(" ".join(missing.values()), hint=PULL + " ".join(pulls) if pulls else next(iter(missing)))
+
+
+def _check_watched(tasks: Sequence[Task]) -> None:
+    """That --until-ci can end one cell at least. Raises UsageError."""
+    reasons = dict.fromkeys(unwatched(task.scorer.name) for task in tasks)
+    if None not in reasons:
+        raise UsageError(f"--until-ci has nothing to watch: {'; '.join(map(str, reasons))}.", hint="--samples N")
 
 
 def _check_names(config: RunConfig) -> None:

@@ -151,7 +151,8 @@ class Score:
 class Record:
     """One line of samples.jsonl: a sample, what the model said, its verdict, and the batch that it was computed in.
 
-    beside: the verdicts of the same answer under other metrics, by their names.
+    beside: the verdicts of the same answer under other metrics, by their names. context_id: what samples of one context
+    share. excerpt: the prompt's text around its evidence, else its end.
     """
 
     key: str
@@ -177,3 +178,5 @@ class Record:
     beside: dict[str, float] = field(default_factory=dict)
     earlier: tuple[str, ...] = ()
     likelihoods: tuple[tuple[float, bool], ...] = ()
+    context_id: str = ""
+    excerpt: tuple[str, ...] = ()

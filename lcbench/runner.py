@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,9 +11,11 @@ from lcbench.attention import AttentionSpec, parse, resolve
 from lcbench.engines.loading import MODEL_ARGS
 from lcbench.engines.transformers import TransformersEngine
 from lcbench.errors import EngineOutOfMemory, LcbenchError, UsageError
+from lcbench.excerpts import excerpts
 from lcbench.identity import default_folder, identity, surroundings
 from lcbench.plan import Plan, PlannedCell, make_plan
 from lcbench.records import BatchCost, Completion, Option, Record, Sample, Sampling, Score, Turn
+from lcbench.schedule import Batch, done, schedule
 from lcbench.schema import RunConfig
 from lcbench.seeds import digest
 from lcbench.store import RunFolder, open_run
@@ -21,37 +23,18 @@ from lcbench.strategies import STRATEGIES
 from lcbench.strategies.base import Item
 from lcbench.summary import summarise
 
-MOST_ROWS = 64
-
 
 class View(Protocol):
     """What a run shows while it goes on."""
 
     def start(self, plan: Plan, folder: RunFolder) -> None: ...
     def say(self, text: str) -> None: ...
-    def sample(self, batch: Batch, sample: Sample, score: float | None) -> None: ...
+    def begin(self, batch: Batch) -> None: ...
+    def sample(self, batch: Batch) -> None: ...
     def split(self, batch: Batch) -> None: ...
     def recorded(self, batch: Batch, folder: RunFolder) -> None: ...
+    def ended(self, spec: AttentionSpec, cell: PlannedCell) -> None: ...
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples [first, last) of one cell under one attention: computed together, recorded together."""
-
-    spec: AttentionSpec
-    cell: PlannedCell
-    first: int
-    last: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.spec}|{self.cell.id}|{self.first}-{self.last}"
-
-    @property
-    def halves(self) -> tuple[Batch, Batch]:
-        middle = (self.first + self.last) // 2
-        return Batch(self.spec, self.cell, self.first, middle), Batch(self.spec, self.cell, middle, self.last)
 
 
 def run(config: RunConfig, view: View, out: Path | None = None, fresh: bool = False) -> dict[str, Any]:
@@ -79,18 +62,10 @@ def execute(plan: Plan, folder: RunFolder, view: View) -> None:
         engine = load(plan, view)
         folder.write("run.json", {"identity": identity(plan), "resolved": resolved(plan, engine), **surroundings(plan)})
     settled = folder.read("run.json")["resolved"]
-    todo = [b for b in batches(plan, settled) if not done(folder, b)]
     view.start(plan, folder)
-    if not todo:
-        return
-    engine = engine or load(plan, view)
-    if (now := {k: resolved(plan, engine)[k] for k in ("device", "dtype")}) != {k: settled[k] for k in now}:
-        raise UsageError(
-            f"{folder.path} was computed on {settled['device']['impl']} in {settled['dtype']['impl']}.",
-            hint="--out DIR",
-        )
     current = None
-    for batch in todo:
+    for batch in (b for b in schedule(plan, folder, settled, view.ended) if not done(folder, b)):
+        engine = engine or load_again(plan, folder, settled, view)
         if batch.spec != current:
             use(engine, batch.spec, settled["attention"][str(batch.spec)]["impl"])
             engine.warm_up()
@@ -111,6 +86,7 @@ def compute(
     if done(folder, batch):
         return
     if batch.id not in folder.splits:
+        view.begin(batch)
         try:
             folder.append(answer(plan, engine, strategy, batch, settled, view))
             view.recorded(batch, folder)
@@ -140,7 +116,7 @@ def answer(
     for completion in answers:
         sample = samples[completion.key]
         judged[completion.key] = completion, batch.cell.verdict(sample, completion)
-        view.sample(batch, sample, judged[completion.key][1].value)
+        view.sample(batch)
     return [record(plan, batch, samples[k], prompts[k], *judged[k], answers.cost, settled) for k in samples]
 
 
@@ -220,6 +196,8 @@ def record(
         earlier=completion.earlier,
         likelihoods=completion.likelihoods,
         cost=asdict(cost),
+        context_id=sample.context_id,
+        excerpt=excerpts(sample),
     )
 
 
@@ -248,23 +226,6 @@ def record_key(plan: Plan, batch: Batch, sample: Sample, prompt: tuple[int, ...]
     ])  # fmt: skip
 
 
-def batches(plan: Plan, settled: dict[str, Any]) -> Iterator[Batch]:
-    """Every batch of the plan, in order: mechanism by mechanism, each batch as many rows as the token budget holds."""
-    for spec in plan.attention:
-        budget = settled["attention"][str(spec)]["batch_tokens"]
-        for cell in plan.runnable:
-            rows = max(1, min(MOST_ROWS, budget // cell.row_tokens))
-            for first in range(0, cell.n, rows):
-                yield Batch(spec, cell, first, min(first + rows, cell.n))
-
-
-def done(folder: RunFolder, batch: Batch) -> bool:
-    """Whether the batch, or every part that it was split into, is recorded."""
-    return batch.id in folder.batches or (
-        batch.id in folder.splits and all(done(folder, half) for half in batch.halves)
-    )
-
-
 def load(plan: Plan, view: View) -> TransformersEngine:
     """The engine with the weights of the plan's model."""
     c = plan.config
@@ -274,6 +235,18 @@ def load(plan: Plan, view: View) -> TransformersEngine:
     return TransformersEngine.load(
         plan.model.path, device=c.device, dtype=c.dtype, trust_remote_code=trust, model_args=args
     )
+
+
+def load_again(plan: Plan, folder: RunFolder, settled: dict[str, Any], view: View) -> TransformersEngine:
+    """The engine for a run that goes on. Raises UsageError where it would compute otherwise than before."""
+    engine = load(plan, view)
+    now = resolved(plan, engine)
+    if any(now[k] != settled[k] for k in ("device", "dtype")):
+        raise UsageError(
+            f"{folder.path} was computed on {settled['device']['impl']} in {settled['dtype']['impl']}.",
+            hint="--out DIR",
+        )
+    return engine
 
 
 def use(engine: TransformersEngine, spec: AttentionSpec, impl: str) -> None:

@@ -296,6 +296,8 @@ class Suite(Strict):
 class RunConfig(Strict):
     """One run, as asked for: what travels from the command line to the runner. Frozen; its hash names the run
     folder.
+
+    until_ci: the half-width in points that every interval is to have; `samples` is then the most that a cell takes.
     """
 
     model: str
@@ -305,6 +307,7 @@ class RunConfig(Strict):
     suite: str | None = None
     lengths: tuple[int, ...] = ()
     samples: int | None = None
+    until_ci: float | None = Field(default=None, gt=0, le=50)
     prompt: PromptSource | None = None
     max_new_tokens: int | None = None
     strategy: str = "greedy"

@@ -42,7 +42,7 @@ class RunFolder:
         if not samples.exists():
             return
         with samples.open("rb+") as file:
-            for records, end in _whole_batches(file):
+            for records, end in whole_batches(file):
                 self.batches[records[0]["batch"]] = records
                 self._end = end
             file.truncate(self._end)
@@ -80,7 +80,7 @@ class RunFolder:
         return _parse(path.read_text(encoding="utf-8"), str(path)) if path.exists() else None
 
 
-def _whole_batches(file: IO[bytes]) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def whole_batches(file: IO[bytes]) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """Every batch whose records are all there, with the byte where it ends. Stops at the first that is not."""
     batch: list[dict[str, Any]] = []
     end = 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from lcbench import catalog
+from lcbench import catalog, stopping
+from lcbench.attention import parse
 from lcbench.figures import figures, has_unit
+from lcbench.flops import answer_flops
 from lcbench.lengths import show_length
 from lcbench.plan import Plan, PlannedCell
 from lcbench.stats import mean_of_means
@@ -33,7 +35,7 @@ def summarise(plan: Plan, folder: RunFolder) -> dict[str, Any]:
         for planned in plan.cells:
             rows = sorted(by_cell.get(f"{spec}|{planned.id}", []), key=lambda r: r["index"])
             every += rows
-            cells.append(_cell(plan, str(spec), planned, rows))
+            cells.append(cell_figures(plan, str(spec), planned, rows))
             place = {"task": planned.task.name, "length": planned.length, "attn": str(spec)}
             beside += [{**place, **row} for row in _beside(rows)]
             parts += [{**place, **row} for row in _parts(planned.task.scorer.name, rows)]
@@ -55,7 +57,8 @@ def _figures(metric: str, rows: list[Row], verdicts: list[float | None] | None =
         return {"score": None, "ci": None, "n": len(rows)}
     names = {name for r in rows for name in r["beside"]}
     beside = [r["beside"] if r["finish"] != "failed" else dict.fromkeys(names, 0.0) for r in rows]
-    return figures(metric, [r["score"] for r in rows] if verdicts is None else verdicts, beside)
+    values = [r["score"] for r in rows] if verdicts is None else verdicts
+    return figures(metric, values, beside, [r["context_id"] for r in rows])
 
 
 def _beside(rows: list[Row]) -> list[Row]:
@@ -98,8 +101,11 @@ def _averages(cells: list[Row]) -> list[Row]:
     return found
 
 
-def _cell(plan: Plan, spec: str, planned: PlannedCell, rows: list[Row]) -> Row:
+def cell_figures(plan: Plan, spec: str, planned: PlannedCell, rows: list[Row]) -> Row:
+    """One cell's entry in the summary, of the records that there are so far."""
     values = _figures(planned.task.scorer.name, rows)
+    if (until_ci := plan.config.until_ci) is not None:
+        values |= stopping.ending(until_ci, planned.task.scorer.name, rows, planned.n, plan.samples)
     return {
         "task": planned.task.name,
         "length": planned.length,
@@ -118,7 +124,20 @@ def _cell(plan: Plan, spec: str, planned: PlannedCell, rows: list[Row]) -> Row:
         "split": planned.task.split,
         "na": planned.na or _unlabelled(planned, rows),
         **cost(rows),
+        "flops": _flops(plan, spec, rows),
     }
+
+
+def _flops(plan: Plan, spec: str, rows: list[Row]) -> int | None:
+    """The mean FLOPs of an answer. None where the model or the mechanism is not counted, and for answers that are no
+    single completion of their prompt.
+    """
+    answered = [r for r in rows if r["finish"] != "failed"]
+    if not answered or any(r["earlier"] or r["likelihoods"] for r in answered):
+        return None
+    each = [answer_flops(plan.model.config, parse(spec), r["prompt_tokens"], r["new_tokens"]) for r in answered]
+    known = [x for x in each if x is not None]
+    return sum(known) // len(known) if len(known) == len(each) else None
 
 
 def _unlabelled(planned: PlannedCell, rows: list[Row]) -> str | None:
@@ -130,7 +149,9 @@ def _unlabelled(planned: PlannedCell, rows: list[Row]) -> str | None:
 
 
 def cost(rows: list[Row]) -> Row:
-    """Speed and memory over the batches of these records. Time to first token is the median over batches."""
+    """Speed and memory over the batches of these records. Time to first token is the median over batches; seconds are
+    those of one sample, as its batch shared them.
+    """
     batches = list({r["batch"]: r["cost"] for r in rows if r["finish"] != "failed"}.values())
     prefill, decode = sum(b["prefill_s"] for b in batches), sum(b["decode_s"] for b in batches)
     tokens = sum(b["prompt_tokens"] + b["new_tokens"] for b in batches)
@@ -141,6 +162,7 @@ def cost(rows: list[Row]) -> Row:
         "ttft_s": round(median(b["prefill_s"] for b in batches), 4) if batches else None,
         "decode_tokens_per_s": round(later / decode, 1) if decode > 0 and later > 0 else None,
         "peak_memory_bytes": max(peaks) if peaks else None,
+        "seconds": round((prefill + decode) / sum(b["size"] for b in batches), 4) if batches else None,
     }
 
 
@@ -155,7 +177,7 @@ def notes(plan: Plan) -> list[str]:
             )
     told += [f"{c.task.name} at {show_length(c.length)}: n/a, {c.na}." for c in plan.cells if c.na]
     for c in plan.runnable:
-        if c.n < plan.samples:
+        if c.n < plan.samples and plan.config.until_ci is None:
             told.append(f"{c.task.name} at {show_length(c.length)}: only {c.n} of {plan.samples} samples to be had.")
         if c.skipped:
             told.append(f"{c.task.name} at {show_length(c.length)}: {c.skipped} items passed over, they do not fit.")
@@ -163,13 +185,25 @@ def notes(plan: Plan) -> list[str]:
     told += [f"{name.rpartition('/')[0]}: {n}." for name, m in plan.materials.items() for n in m.get("notes", ())]
     if plan.config.max_new_tokens:
         told.append(f"* max_new_tokens is {plan.config.max_new_tokens}, instead of the task's own.")
-    told += [f"{c.task.name}: {c.task.split}, n={c.n}." for c in plan.runnable if c.task.split]
+    until = "up to " if plan.config.until_ci is not None else ""
+    told += [f"{c.task.name}: {c.task.split}, n={until}{c.n}." for c in plan.runnable if c.task.split]
+    told += _stopping(plan)
     for kind, what in PROMPTS.items():
         of_kind = [c for c in plan.runnable if c.wording.prompt == kind]
         if of_kind:
             sources = dict.fromkeys(c.wording.source for c in of_kind)
             told.append(what.format(tasks=_groups(plan, of_kind), sources=", ".join(sources)))
     return told
+
+
+def _stopping(plan: Plan) -> list[str]:
+    if plan.config.until_ci is None:
+        return []
+    return [
+        f"Each task and length took samples until every mechanism's interval was at most {plan.config.until_ci:g} "
+        f"points wide to each side, its data ended, or it had {plan.samples}. Their scores have confidence "
+        "sequences, which cover at least 95% whenever one stops; what is not watched has the interval of a fixed n."
+    ]
 
 
 def _groups(plan: Plan, cells: list[PlannedCell]) -> str:

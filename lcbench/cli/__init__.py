@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from lcbench import __version__
-from lcbench.cli import attn, data, models, run, score, tasks
+from lcbench.cli import attn, compare, data, leaderboard, models, report, run, score, tasks
 from lcbench.errors import LcbenchError
 
 
@@ -62,6 +62,9 @@ def root(
 app.command("run")(run.run)
 app.add_typer(tasks.app, name="tasks", help="Tasks and suites: what can be run.")
 app.command("score")(score.score)
+app.command("compare")(compare.compare)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("report")(report.report)
 app.add_typer(attn.app, name="attn", help="Attention mechanisms, and what each needs.")
 app.add_typer(models.app, name="models", help="Models known by name.")
 app.add_typer(data.app, name="data", help="Texts and data that belong to the benchmarks.")

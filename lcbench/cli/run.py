@@ -18,6 +18,12 @@ class Format(StrEnum):
     md = "md"
 
 
+class Tui(StrEnum):
+    on = "on"
+    off = "off"
+    auto = "auto"
+
+
 def run(
     model: Annotated[
         str, typer.Option(help="Hub id, local folder, GGUF file, or a name of `lcbench models list`.")
@@ -35,6 +41,12 @@ def run(
     prompt: Annotated[Prompt | None, typer.Option(help="The benchmark's own prompts, or our wording.")] = None,
     lengths: Annotated[str, typer.Option(help="Tokens, answer included, as 4k,8k. Default: the suite's.")] = "",
     samples: Annotated[int | None, typer.Option(min=1, help="Samples a cell. Default: the suite's, else 20.")] = None,
+    until_ci: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, max=50, help="Sample until intervals are +- so many points; --samples, or 1000, is the most."
+        ),
+    ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Instead of each task's own; marks the cells.")
     ] = None,
@@ -47,6 +59,7 @@ def run(
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: results/runs/NAME-HASH.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the run folder over.")] = False,
+    tui: Annotated[Tui, typer.Option(help="A live table of the cells; off: plain lines.")] = Tui.auto,
     format: Annotated[Format, typer.Option(help="What is printed in the end.")] = Format.table,
 ) -> None:
     """Score a model on tasks under one or more attention mechanisms, on the same samples; the same command resumes."""
@@ -62,6 +75,7 @@ def run(
         suite=suite,
         lengths=parse_lengths(lengths),
         samples=samples,
+        until_ci=until_ci,
         prompt=prompt.value if prompt else None,
         max_new_tokens=max_new_tokens,
         strategy=strategy,
@@ -76,7 +90,7 @@ def run(
     from lcbench import runner
     from lcbench.report import live, table
 
-    summary = runner.run(config, live.view(), out, fresh)
+    summary = runner.run(config, live.view(tui.value), out, fresh)
     print(table.FORMATS[format.value](summary).rstrip("\n"))
     if any(c["n_failed"] for c in summary["cells"]):
         raise typer.Exit(1)

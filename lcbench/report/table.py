@@ -19,21 +19,26 @@ CELL_FIELDS = (
 
 def as_json(summary: Row) -> str:
     """One JSON document: {"run", "cells"}, and where there are any the means over tasks, other metrics and parts."""
-    cells = [{k: c[k] for k in CELL_FIELDS} for c in summary["cells"]]
+    cells = [{k: c[k] for k in _fields(summary)} for c in summary["cells"]]
     more = {k: summary[k] for k in ("averages", "beside", "parts") if summary[k]}
     return json.dumps({"run": summary["run"], "cells": cells, **more}, ensure_ascii=False, indent=1)
 
 
 def as_csv(summary: Row) -> str:
     """One line a cell; the interval in two columns; what is absent stays empty."""
-    fields = [f for x in CELL_FIELDS for f in (("ci_low", "ci_high") if x == "ci" else (x,))]
+    fields = [f for x in _fields(summary) for f in (("ci_low", "ci_high") if x == "ci" else (x,))]
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
     for c in summary["cells"]:
         low, high = c["ci"] or (None, None)
-        writer.writerow({**{k: c[k] for k in CELL_FIELDS if k != "ci"}, "ci_low": low, "ci_high": high})
+        writer.writerow({**{k: c[k] for k in _fields(summary) if k != "ci"}, "ci_low": low, "ci_high": high})
     return text.getvalue()
+
+
+def _fields(summary: Row) -> tuple[str, ...]:
+    """Under --until-ci a cell says how it ended."""
+    return (*CELL_FIELDS, "stopped") if any("stopped" in c for c in summary["cells"]) else CELL_FIELDS
 
 
 def score_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
@@ -45,7 +50,7 @@ def score_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
     rows = []
     for task, length in dict.fromkeys((c["task"], c["length"]) for c in summary["cells"]):
         cells = {c["attn"]: c for c in summary["cells"] if (c["task"], c["length"]) == (task, length)}
-        rows.append([task, show_length(length), *(x for s in specs for x in (_score(cells[s]), _n(cells[s])))])
+        rows.append([task, show_length(length), *(x for s in specs for x in (show_score(cells[s]), _n(cells[s])))])
     return header, rows
 
 
@@ -66,6 +71,17 @@ def part_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
     return _across(summary["parts"], "task, part", keys, lambda r: f"{r['task']}, {r['by']} {r['value']}")
 
 
+def stop_rows(summary: Row) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: how each cell ended under --until-ci, mechanisms across."""
+    ended = {(c["task"], c["length"], c["attn"]): c["stopped"] for c in summary["cells"] if c.get("stopped")}
+    specs = list(dict.fromkeys(attn for _, _, attn in ended))
+    places = dict.fromkeys((task, length) for task, length, _ in ended)
+    rows = [
+        [task, show_length(length), *(ended.get((task, length, s), "n/a") for s in specs)] for task, length in places
+    ]
+    return ["stopped", "length", *specs], rows
+
+
 def _across(
     found: list[Row], first: str, keys: tuple[str, ...], name: Callable[[Row], str]
 ) -> tuple[list[str], list[list[str]]]:
@@ -78,12 +94,12 @@ def _across(
     for by_attn in groups.values():
         row = next(iter(by_attn.values()))
         cells = [by_attn.get(s, {"score": None, "n": 0}) for s in specs]
-        figures = [x for c in cells for x in (_score(c), str(c["n"]))]
+        figures = [x for c in cells for x in (show_score(c), str(c["n"]))]
         rows.append([name(row), show_length(row["length"]), *figures])
     return header, rows
 
 
-def _score(cell: Row) -> str:
+def show_score(cell: Row) -> str:
     if cell["score"] is None:
         return "n/a"
     if cell["ci"] is None:
@@ -150,5 +166,5 @@ def _aligned(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-TABLES = (score_rows, average_rows, beside_rows, part_rows, cost_rows)
+TABLES = (score_rows, stop_rows, average_rows, beside_rows, part_rows, cost_rows)
 FORMATS = {"table": as_text, "json": as_json, "csv": as_csv, "md": as_markdown}

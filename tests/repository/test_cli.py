@@ -47,7 +47,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert top_level_modules(f"from lcbench.cli import app\napp({arguments}, standalone_mode=False)") & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["run", "tasks", "attn", "models", "data"])
+@pytest.mark.parametrize("command", ["run", "compare", "leaderboard", "report", "tasks", "attn", "models", "data"])
 def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     """typer itself imports pydantic for a command with options."""
     loaded = top_level_modules(f"from lcbench.cli import app\napp(['{command}', '--help'], standalone_mode=False)")

@@ -22,6 +22,9 @@ YAML = sorted(path for folder in ("tasks", "configs") for path in (ROOT / folder
 # checked. Every other one is run.
 LONG = (
     "run",
+    "compare",
+    "report",
+    "leaderboard results --export-lm-eval",
     "models pull",
     "data pull",
     "data verify",
