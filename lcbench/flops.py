@@ -10,19 +10,34 @@ from typing import Any
 
 from lcbench.attention import AttentionSpec, find
 
+# decoders whose layers are query, key, value, output and a gated MLP of three matrices, and no other products
+GATED = (
+    "llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3_text", "olmo", "olmo2", "granite",
+    "cohere", "smollm3", "exaone4",
+)  # fmt: skip
 DENSE = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-MIXED = ("num_experts", "num_local_experts", "n_routed_experts")
+
+
+def decoder(config: dict[str, Any]) -> dict[str, Any]:
+    """The decoder's part of a config.json, with what that leaves to transformers' defaults; as it stands where
+    transformers does not know the model.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return dict(AutoConfig.for_model(**config).get_text_config(decoder=True).to_dict())
+    except (TypeError, ValueError):  # no model type, or one of its own
+        return config
 
 
 def answer_flops(config: dict[str, Any], spec: AttentionSpec, prompt: int, new: int) -> int | None:
     """FLOPs of `prompt` tokens and `new` generated ones, with a KV cache; the last new token is not fed back.
 
-    config: of a decoder of transformers. None where its products cannot be told from it (mixtures of experts, configs
-    with other keys), and for a mechanism that does not say what a pair of tokens costs.
+    config: that of `decoder`. None unless its products are known (GATED), and for a mechanism that does not say what a
+    pair of tokens costs.
     """
-    config = config.get("text_config", config)
     heads_of = find(spec.name).flop_heads
-    if heads_of is None or any(key not in config for key in DENSE) or any(config.get(key) for key in MIXED):
+    if heads_of is None or config.get("model_type") not in GATED:
         return None
     hidden, wide, layers, heads, vocabulary = (int(config[key]) for key in DENSE)
     kv_heads = int(config.get("num_key_value_heads") or heads)
@@ -40,10 +55,8 @@ def answer_flops(config: dict[str, Any], spec: AttentionSpec, prompt: int, new: 
 
 def window_of(config: dict[str, Any], layer: int) -> int | None:
     """The sliding window of a layer in tokens, None for full attention."""
-    kinds = config.get("layer_types")
-    if config.get("sliding_window") is None or (kinds is None and not config.get("use_sliding_window", True)):
-        return None
-    return int(config["sliding_window"]) if kinds is None or kinds[layer] == "sliding_attention" else None
+    window, kinds = config.get("sliding_window"), config.get("layer_types")
+    return window if kinds is None or kinds[layer] == "sliding_attention" else None
 
 
 def seen_pairs(tokens: int, window: int | None) -> int:

@@ -63,5 +63,8 @@ def _read(path: Path, name: str) -> Row:
         raise UsageError(
             f"{path} holds no finished run: {name} is missing.", hint=f"lcbench run --out {path} .. to finish it"
         )
-    content: Row = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        content: Row = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{file} is damaged: {error}.", hint="run it again to the end") from error
     return content

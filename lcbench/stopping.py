@@ -40,8 +40,8 @@ def verdicts(rows: Sequence[Row]) -> list[float]:
 
 
 def interval(values: Sequence[float], until_ci: float) -> tuple[float, float]:
-    """The confidence sequence of a mean of verdicts so far, 0 to 100, tuned to be that many points wide to each side
-    as early as can be.
+    """The confidence sequence of a mean of verdicts so far, 0 to 100, tuned to have that half-width as early as
+    can be.
     """
     low, high = confidence_sequence(values, most=hoeffding(until_ci / 100))
     return 100 * low, 100 * high

@@ -8,7 +8,7 @@ from typing import Any
 from lcbench import catalog, stopping
 from lcbench.attention import parse
 from lcbench.figures import figures, has_unit
-from lcbench.flops import answer_flops
+from lcbench.flops import answer_flops, decoder
 from lcbench.lengths import show_length
 from lcbench.plan import Plan, PlannedCell
 from lcbench.stats import mean_of_means
@@ -135,7 +135,8 @@ def _flops(plan: Plan, spec: str, rows: list[Row]) -> int | None:
     answered = [r for r in rows if r["finish"] != "failed"]
     if not answered or any(r["earlier"] or r["likelihoods"] for r in answered):
         return None
-    each = [answer_flops(plan.model.config, parse(spec), r["prompt_tokens"], r["new_tokens"]) for r in answered]
+    config = decoder(plan.model.config)
+    each = [answer_flops(config, parse(spec), r["prompt_tokens"], r["new_tokens"]) for r in answered]
     known = [x for x in each if x is not None]
     return sum(known) // len(known) if len(known) == len(each) else None
 
@@ -199,10 +200,11 @@ def notes(plan: Plan) -> list[str]:
 def _stopping(plan: Plan) -> list[str]:
     if plan.config.until_ci is None:
         return []
+    half = plan.config.until_ci
     return [
-        f"Each task and length took samples until every mechanism's interval was at most {plan.config.until_ci:g} "
-        f"points wide to each side, its data ended, or it had {plan.samples}. Their scores have confidence "
-        "sequences, which cover at least 95% whenever one stops; what is not watched has the interval of a fixed n."
+        f"Each task and length took samples until every mechanism's interval was at most {2 * half:g} points wide "
+        f"(half-width {half:g}), its data ended, or it had {plan.samples}. Their scores have confidence sequences, "
+        "which cover at least 95% whenever one stops; what is not watched has the interval of a fixed n."
     ]
 
 

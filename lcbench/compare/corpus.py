@@ -13,7 +13,8 @@ Score = Callable[[Sequence[Mapping[str, float]]], float]
 
 def compare(score: Score, matched: Matched) -> stats.Comparison:
     """The difference of two scores, as shares, by the delete-one jackknife over contexts, with Student's t of one
-    degree less than there are contexts for interval and p (Efron and Tibshirani 1993, ch. 11).
+    degree less than there are contexts for interval and p (Efron and Tibshirani 1993, ch. 11). Contexts that all
+    differ alike show no error: then p is that of swapping systems in all of them.
     """
     from scipy.special import stdtr
 
@@ -27,11 +28,10 @@ def compare(score: Score, matched: Matched) -> stats.Comparison:
 
     groups = list(contexts.values())
     d, degrees = difference(groups), len(groups) - 1
-    if degrees == 0:
-        return stats.Comparison(len(matched.a), d, -1.0, 1.0, 1.0, "jackknife", True)
-    low, high = stats.jackknife(groups, difference)
-    error = (high - low) / 2 / stats.student_t(degrees)
-    p = float(2 * stdtr(degrees, -abs(d) / error)) if error > 0 else float(d == 0)
+    low, high = stats.jackknife(groups, difference, -1.0)
+    error = stats.jackknife_error(groups, difference) if degrees else 0.0
+    alike = 0.5**degrees if abs(d) > 1e-9 else 1.0
+    p = float(2 * stdtr(degrees, -abs(d) / error)) if error > 0 else alike
     return stats.Comparison(len(matched.a), d, max(-1.0, low), min(1.0, high), p, "jackknife", True)
 
 

@@ -114,7 +114,8 @@ def _difference(baseline: System, other: System, task: str, length: int | None, 
     matched = match(baseline, other, task, length)
     na = _not_comparable(baseline, other, cells, matched)
     if na is not None:
-        return replace(empty, na=na, broken=_all_failed(matched.b) and not _all_failed(matched.a))
+        broken = _all_failed(matched.b) and bool(matched.a) and not _all_failed(matched.a)
+        return replace(empty, na=na, broken=broken)
     compared = _compare(metric, matched)
     a, b = ([v for r in rows if (v := verdict(r)) is not None] for rows in (matched.a, matched.b))
     least = least_detectable(min(len(a), len(b)), (compared.high - compared.low) / 2, alpha)
@@ -148,6 +149,7 @@ def _not_comparable(baseline: System, other: System, cells: list[Row], matched: 
             return f"{system.name} has no samples"
         if _all_failed(rows):
             return f"all {len(rows)} samples of {system.name} failed"
+    for rows in (matched.a, matched.b):
         if any(verdict(r) is None for r in rows):
             return "there are no labels"
         if has_unit(metric) or not all(0 <= (verdict(r) or 0.0) <= 1 for r in rows):

@@ -33,15 +33,17 @@ def gate(differences: Sequence[Difference], effects: Sequence[Effect], margin: f
     a cell all of whose samples failed under the other system alone.
 
     Only one direction fails, so that cells and effects together fail wrongly in at most alpha of comparisons of equals:
-    alpha / 2 over all cells, by Holm's procedure, and alpha / 2 over the effects. Not worse is shown where the whole
-    95% interval lies above -margin, the usual test of non-inferiority at a level of 2.5%.
+    alpha / 2 over all cells, by Holm's procedure, and alpha / 2 over the effects, both shared out evenly among the
+    pairs of systems. Not worse is shown where the whole 95% interval lies above -margin, the usual test of
+    non-inferiority at a level of 2.5%.
     """
     found = Gate(margin, alpha, [], [], [], [])
+    level = alpha / max(1, len({d.pair for d in differences}))
     judged: list[Difference | Effect] = [*differences, *(e for e in effects if e.whole)]
     for x in judged:
         if isinstance(x, Difference) and x.na is not None:
             (found.failures if x.broken else found.untold).append(x)
-        elif worse(x, margin, alpha):
+        elif worse(x, margin, level):
             found.failures.append(x)
         else:
             (found.shown if not_worse(x, margin) else found.open).append(x)

@@ -90,7 +90,7 @@ def _other_items(baseline: System, other: System, task: str, length: int | None)
     rows = [*baseline.rows(task, length), *other.rows(task, length)]
     if _finite(baseline, task, rows) and _finite(other, task, rows):
         numbered = all(_item(r).isdigit() for r in rows)  # a row's number names it only within the same data
-        return "the data differ" if numbered and _texts(baseline, task) != _texts(other, task) else None
+        return "the data differ" if numbered and _other_texts(baseline, other, task) else None
     for key, name in DECIDES.items():
         if key not in one or key not in two:
             silent = baseline if key not in one else other
@@ -101,7 +101,7 @@ def _other_items(baseline: System, other: System, task: str, length: int | None)
     answers = [s.cell(task, length)["max_new_tokens"] for s in (baseline, other)]
     if answers[0] != answers[1]:
         return f"another max_new_tokens ({answers[0]} and {answers[1]}): other samples"
-    return "the texts they are made of differ" if _texts(baseline, task) != _texts(other, task) else None
+    return "the texts they are made of differ" if _other_texts(baseline, other, task) else None
 
 
 def _finite(system: System, task: str, rows: list[Row]) -> bool:
@@ -117,6 +117,12 @@ def _named(rows: Sequence[Row]) -> bool:
 def _item(row: Row) -> str:
     """What an id, TASK:LENGTH:ITEM, calls its item: that may hold colons, and so may the task."""
     return str(row["sample_id"]).removeprefix(f"{row['cell'].partition('|')[2]}:")
+
+
+def _other_texts(baseline: System, other: System, task: str) -> bool:
+    """Whether a text differs. A run may have one that the other has not: for a length that the other has not."""
+    one, two = _texts(baseline, task), _texts(other, task)
+    return any(one[name] != two[name] for name in one if name in two)
 
 
 def _texts(system: System, task: str) -> dict[str, str]:

@@ -109,11 +109,29 @@ def _stratum(d: Difference) -> tuple[list[float], list[float], list[str]]:
 def _mean_of_cells(cells: Sequence[Difference]) -> stats.Comparison:
     """Where not all cells are means over pairs of samples: the mean of their differences, with the interval recovered
     from theirs (`stats.mean_of_means`) and the p of a normal deviate whose 95% interval that is, on the side of 0.
+
+    Cells that share items are no independent ones: they count as one, as wide as if all moved together.
     """
-    mean, low, high = (x / 100 for x in stats.mean_of_means([d.change for d in cells]))
+    groups = _apart(cells)
+    share = len(groups) / len(cells) / 100
+    parts = [[share * sum(x) for x in zip(*(d.change for d in group), strict=True)] for group in groups]
+    mean, low, high = stats.mean_of_means([(m, down, up) for m, down, up in parts])
     half = mean - low if mean > 0 else high - mean
     p = math.erfc(abs(mean) / half * stats.Z95 / math.sqrt(2))
     return stats.Comparison(sum(min(d.n) for d in cells), mean, low, high, p, "mean of cells", False)
+
+
+def _apart(cells: Sequence[Difference]) -> list[list[Difference]]:
+    """Groups of cells no two of which share an item or a context."""
+    groups: list[tuple[set[str], list[Difference]]] = []
+    for d in cells:
+        assert d.matched is not None
+        items, members = {*clusters(d.matched.a), *clusters(d.matched.b)}, [d]
+        for group in [g for g in groups if g[0] & items]:
+            groups.remove(group)
+            items, members = items | group[0], group[1] + members
+        groups.append((items, members))
+    return [members for _, members in groups]
 
 
 def _adjusted(effects: Sequence[Effect | None]) -> list[Effect]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from lcbench.compare.differences import COSTS, Difference, compare_runs
 from lcbench.compare.gate import Gate, gate
 from lcbench.compare.pairs import Pair, System
 from lcbench.compare.pooling import Effect, pooled_effects
+from lcbench.errors import UsageError
 from lcbench.lengths import show_length
 from lcbench.runs import Run
 
@@ -39,10 +41,19 @@ class Outcome:
 
 
 def compare(runs: Sequence[Run], attn: Sequence[str], alpha: float, margin: float | None) -> Outcome:
-    """Runs -> everything that is printed of them. Raises UsageError as `compare_runs`."""
+    """Runs -> everything that is printed of them. Raises UsageError as `compare_runs`, and where a gate has nothing to
+    judge.
+    """
+    for flag, value in (("--alpha", alpha), ("--fail-if-worse", margin)):
+        if value is not None and math.isnan(value):
+            raise UsageError(f"{flag} {value} is no number.")
     differences = compare_runs(runs, attn, alpha)
     effects = pooled_effects(differences, alpha)
-    return Outcome(alpha, differences, effects, None if margin is None else gate(differences, effects, margin, alpha))
+    judged = None if margin is None else gate(differences, effects, margin, alpha)
+    if judged and len(judged.untold) == len(differences):
+        told = "; ".join(f"{words.cell_name(d)}: {d.na}" for d in differences)
+        raise UsageError(f"--fail-if-worse has nothing to judge: {told}.")
+    return Outcome(alpha, differences, effects, judged)
 
 
 def cell_row(d: Difference, alpha: float) -> Row:

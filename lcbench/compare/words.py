@@ -40,7 +40,7 @@ def effect_line(e: Effect, peers: int, alpha: float, margin: float | None) -> st
     kind = "prompt source" if e.whole else "benchmark"
     assert e.p_holm is not None
     tested = _holm(e, kind, peers, alpha) if peers > 1 else _significant(e.p_holm, alpha)
-    n = f"n = {e.n:,}, {e.unpaired} of the cells not paired" if e.unpaired else f"n = {e.n:,} paired"
+    n = f"n = {e.n:,}, {e.unpaired} of the cells no means over pairs" if e.unpaired else f"n = {e.n:,} paired"
     left = [f"{e.left_out} more without a comparison"] if e.left_out else []
     parts = [f"{_change(e)}, {show_p(e.p)} ({tested}), {n}", *left, *_detectable(e), *_not_worse(e, margin)]
     return f"{effect_name(e)}: {'; '.join(parts)}."

@@ -42,7 +42,7 @@ def read(folders: Sequence[Path]) -> Read:
     """Every run once, in the order of the folders and of their places below these; of several folders the names say
     which. Raises UsageError where there is none.
     """
-    caches = [open_cache(folder) for folder in folders]
+    caches = [open_cache(folder, folders) for folder in folders]
     found: dict[Path, Source] = {}
     for cache in caches:
         for path, source in cache.sources.items():

@@ -1,14 +1,17 @@
 """`.leaderboard.cache` beside the runs: every run of a folder in columns, so that only what has changed is read again.
 
-One Arrow IPC file: a row a run, with its verdicts as lists of lists, one a cell. Its schema carries what was computed
-over several runs. It is written aside and put in place whole: a kill at any moment leaves the old one or the new one.
+A line that says of which version it is, with a digest of what follows; then an Arrow IPC file: a row a run, with its
+verdicts as lists of lists, one a cell. Its schema carries what was computed over several runs. It is written aside and
+put in place whole: a kill at any moment leaves the old one or the new one.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -60,16 +63,22 @@ class Cache:
             self.told.append(f"{self.folder} keeps no cache, and every call reads it whole: {error.strerror or error}")
 
 
-def open_cache(folder: Path) -> Cache:
+def open_cache(folder: Path, others: Collection[Path] = ()) -> Cache:
     """Every run in or below a folder: those that have not changed from the cache, the others from their files. A run
-    with a damaged file is left out and told. Raises UsageError where there is no such folder.
+    with a damaged file is left out and told. others: folders that are read beside it. Raises UsageError where there is
+    no such folder.
     """
-    found, told = find(folder)
+    found, told = find(folder, others)
     known, computed, whole = _read(folder / NAME)
     cache = Cache(folder, {}, told, computed=computed, stale=not whole)
     for one in found:
-        stamp = one.stamp()
         old = known.pop(one.label, None)
+        try:
+            stamp = one.stamp()
+        except OSError as error:  # a link to nowhere, or a run that is just being removed
+            cache.stale = True
+            _left_out(one, f"Cannot read {error.filename}: {error.strerror}.", cache)
+            continue
         if old is None or old.stamp != stamp:
             cache.stale = True
             old = _from_files(one, stamp, cache)
@@ -83,11 +92,16 @@ def open_cache(folder: Path) -> Cache:
 def _from_files(found: Found, stamp: str, cache: Cache) -> Source | None:
     try:
         return READERS[found.kind](found, stamp)
-    except (UsageError, KeyError, TypeError, AttributeError) as error:
-        cache.damaged += 1
-        what = error.message if isinstance(error, UsageError) else f"{found.files[0]} has not what a run has: {error!r}"
-        cache.told.append(f"{found.label} is left out. {what}")
-        return None
+    except UsageError as error:
+        _left_out(found, error.message, cache)
+    except (LookupError, TypeError, AttributeError, ValueError, OSError) as error:
+        _left_out(found, f"{found.files[0]} has not what a run has: {error!r}", cache)
+    return None
+
+
+def _left_out(found: Found, what: str, cache: Cache) -> None:
+    cache.damaged += 1
+    cache.told.append(f"{found.label} is left out. {what}")
 
 
 def _read(path: Path) -> tuple[dict[str, Source], dict[str, Any], bool]:
@@ -95,24 +109,24 @@ def _read(path: Path) -> tuple[dict[str, Source], dict[str, Any], bool]:
     import pyarrow as pa
 
     try:
-        table = pa.ipc.open_file(pa.BufferReader(path.read_bytes())).read_all()
-    except (OSError, pa.ArrowInvalid):  # none yet, or one that a full disk cut short
+        head, _, data = path.read_bytes().partition(b"\n")
+    except OSError:  # none yet
         return {}, {}, False
-    metadata = table.schema.metadata or {}
-    if metadata.get(b"format") != FORMAT.encode():
+    if head != _head(data):  # of another version, or damaged
         return {}, {}, False
+    table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
     abouts, cells = (table[name].to_pylist() for name in ("about", "cells"))
     verdicts = _split(table)
     found = [
         Source(**json.loads(a), cells=[dict(zip(FIELDS, c, strict=True)) for c in json.loads(rows)], verdicts=v)
         for a, rows, v in zip(abouts, cells, verdicts, strict=True)
     ]
-    return {s.label: s for s in found}, json.loads(metadata[b"computed"]), True
+    return {s.label: s for s in found}, json.loads(table.schema.metadata[b"computed"]), True
 
 
 def _split(table: pa.Table) -> list[list[Verdicts]]:
     """The verdicts of every cell of every run, as views of the columns."""
-    verdicts, contexts = (table[name].chunk(0) for name in ("verdicts", "contexts"))
+    verdicts, contexts = (table[name].combine_chunks() for name in ("verdicts", "contexts"))
     values, numbers = _numbers(verdicts.values.values, "f8"), _numbers(contexts.values.values, "i4")
     per_cell, per_run = (_numbers(lists.offsets, "i4").tolist() for lists in (verdicts.values, verdicts))
     cells = [Verdicts(values[a:b], numbers[a:b]) for a, b in pairwise(per_cell)]
@@ -145,6 +159,12 @@ def _write(path: Path, runs: Sequence[Source], computed: dict[str, Any]) -> None
         "verdicts": nested(np.float64, "values"),
         "contexts": nested(np.int32, "contexts"),
     })  # fmt: skip
-    table = table.replace_schema_metadata({"format": FORMAT, "computed": json.dumps(computed)})
-    with path.open("wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    table = table.replace_schema_metadata({"computed": json.dumps(computed)})
+    out = io.BytesIO()
+    with pa.ipc.new_file(out, table.schema) as writer:
         writer.write_table(table)
+    path.write_bytes(_head(out.getvalue()) + b"\n" + out.getvalue())
+
+
+def _head(data: bytes) -> bytes:
+    return f"{FORMAT}: {hashlib.sha256(data).hexdigest()}".encode()

@@ -115,7 +115,7 @@ def _seeds(entry: Entry) -> Row:
 
 def _newest(entry: Entry) -> float:
     """When the newest file of the row's runs was written, in seconds since 1970."""
-    return max(int(file.rpartition(":")[2]) for s in entry.sources for file in s.stamp.split(" ")) / 1e9
+    return max(int(ns) for s in entry.sources for ns in re.findall(r":\d+:(\d+)(?= |$)", s.stamp)) / 1e9
 
 
 def _date(entry: Entry) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,10 @@ class Found:
         return " ".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
 
 
-def find(folder: Path) -> tuple[list[Found], list[str]]:
+def find(folder: Path, others: Collection[Path] = ()) -> tuple[list[Found], list[str]]:
     """Every run in or below a folder, in the order of their places, and what was passed over and why. Folders called
     `runs` are passed over unless they are asked for themselves: results/ is kept, results/runs/ is one machine's own.
+    others: folders that are asked for beside it.
 
     Raises UsageError where there is no such folder.
     """
@@ -41,7 +42,8 @@ def find(folder: Path) -> tuple[list[Found], list[str]]:
     for place, below, names in os.walk(folder):
         if RUNS in below:
             below.remove(RUNS)
-            told.append(f"{Path(place) / RUNS} is left out: name it to have it read")
+            if not any(other.is_dir() and other.samefile(Path(place) / RUNS) for other in others):
+                told.append(f"{Path(place) / RUNS} is left out: name it to have it read")
         below[:] = sorted(name for name in below if not name.startswith("."))
         label = os.path.relpath(place, folder)
         label = folder.resolve().name if label == "." else label

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lcbench.errors import UsageError
 from lcbench.figures import has_unit
 from lcbench.leaderboard.find import Found
 from lcbench.leaderboard.records import Verdicts
@@ -122,8 +123,11 @@ def _interval(value: float, error: Any, n: int | None, verdicts: Sequence[float]
 
 
 def _rows(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {error}.") from error
 
 
 def _verdicts(rows: Sequence[Row], metric: str, name: str) -> list[float]:

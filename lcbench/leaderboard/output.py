@@ -75,15 +75,23 @@ def renew(path: Path, text: str) -> None:
 
 def is_stale(path: Path, text: str) -> bool:
     """Whether `renew` would change the file."""
-    return not path.exists() or path.read_text(encoding="utf-8") != _renewed(path, text)
+    return not path.exists() or _read(path) != _renewed(path, text)
 
 
 def _renewed(path: Path, text: str) -> str:
-    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    old = _read(path) if path.is_file() else ""
     before, start, rest = old.partition(f"{START}\n")
-    _, end, after = rest.partition(f"{END}\n")
+    _, end, after = rest.partition(END)
     if not start and END not in old:
         return text
     if not start or not end:
         raise UsageError(f"{path} has {START if start else END} alone.", hint=f"{START} .. {END}, each on its own line")
-    return f"{before}{START}\n\n{text}\n{END}\n{after}"
+    return f"{before}{START}\n\n{text}\n{END}{after}"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"Cannot write into {path}: {why}.", hint="-o FILE") from error

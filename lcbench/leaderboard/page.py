@@ -49,7 +49,8 @@ def as_html(board: Board, by: str) -> str:
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>lcbench leaderboard</title>\n<style>{STYLE}</style>\n<h1>lcbench leaderboard</h1>",
-        f'<div class="wide" tabindex="0"><table>\n<thead><tr>{header}</tr></thead>\n<tbody>',
+        '<div class="wide" tabindex="0" role="region" aria-label="Leaderboard">',
+        f"<table>\n<thead><tr>{header}</tr></thead>\n<tbody>",
         *rows,
         f"</tbody></table></div>\n<ul>{notes}</ul>\n<script>{SCRIPT}</script>\n</html>\n",
     ])  # fmt: skip

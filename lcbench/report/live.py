@@ -222,7 +222,7 @@ class Board(Lines):
         }
 
     def state(self, place: Place, at_work: bool) -> str:
-        """Whether a cell has ended, and under --until-ci how wide its interval is to each side."""
+        """Whether a cell has ended, and under --until-ci the half-width of its interval."""
         state = "done" if place.ended else "running" if at_work else ""
         ci = place.figure()["ci"] if place.rows and self.until_ci is not None else None
         return f"±{(ci[1] - ci[0]) / 2:.1f} {state}".strip() if ci else state

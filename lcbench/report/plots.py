@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,8 +75,8 @@ def drawings(data: Row) -> Iterator[Drawing]:
 
 
 def plain(text: str) -> str:
-    """A name without halves of surrogate pairs, which no file can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """A name without halves of surrogate pairs and control characters, which no SVG can hold."""
+    return re.sub(r"[\x00-\x1f\ufffe\uffff]", "?", text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def look(system: int) -> Row:

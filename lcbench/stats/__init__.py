@@ -2,7 +2,7 @@
 
 from lcbench.stats.cells import holm, pooled
 from lcbench.stats.differences import Comparison, paired, unpaired
-from lcbench.stats.intervals import Interval, jackknife, mean_interval, mean_of_means, wilson
+from lcbench.stats.intervals import Interval, jackknife, jackknife_error, mean_interval, mean_of_means, wilson
 from lcbench.stats.lengths import THRESHOLD, EffectiveLength, effective_length, weighted_averages
 from lcbench.stats.points import Z95, student_t
 from lcbench.stats.power import detectable, samples_for
@@ -20,6 +20,7 @@ __all__ = [
     "hoeffding",
     "holm",
     "jackknife",
+    "jackknife_error",
     "mean_interval",
     "mean_of_means",
     "paired",

@@ -9,7 +9,7 @@ import numpy as np
 
 from lcbench.stats.clusters import Clusters, Values, by_cluster, residuals
 from lcbench.stats.differences import Comparison
-from lcbench.stats.intervals import score_interval
+from lcbench.stats.intervals import none_differs
 from lcbench.stats.permutation import sign_flips
 from lcbench.stats.points import student_t
 
@@ -52,9 +52,8 @@ def pooled(strata: Sequence[Stratum]) -> Comparison:
             spreads[name] = spreads.get(name, 0.0) + float(moved) / len(strata)
     difference = sum(means) / len(strata)
     variance = sum(moved**2 for moved in spreads.values())
-    if variance < 1e-24:  # no cluster differs: then as many may as Wilson's interval of none leaves
-        differ = score_interval(0.0, len(spreads))[1]
-        low, high = difference - differ * (difference + 1), difference + differ * (1 - difference)
+    if variance < 1e-24:
+        low, high = none_differs(difference, len(spreads), -1.0)
     else:
         satterthwaite = sum(variances) ** 2 / sum(v**2 / d for v, d in zip(variances, degrees, strict=True))
         half = student_t(int(satterthwaite + 1e-9)) * math.sqrt(variance)

@@ -64,15 +64,21 @@ def wilson_t(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
 
     The size at which pass/fail samples would have the variance that the clusters show, times (z / t)^2 with Student's
     t of G - 1 degrees: Korn and Graubard 1998, Survey Methodology 24; with Wilson's interval, Dean and Pagano 2015,
-    Journal of Survey Statistics and Methodology 3. Clusters that are all alike show no variance: then as many may
-    differ as Wilson's interval of 0 of G leaves.
+    Journal of Survey Statistics and Methodology 3. Clusters that are all alike show no variance: `none_differs`.
     """
     g, p = len(sums), float(sums.sum() / counts.sum())
     variance = variance_of_mean(sums, counts) if g > 1 else 0.0
     if variance < 1e-24:
-        differ = score_interval(0.0, g)[1]
-        return p - differ * p, p + differ * (1 - p)
+        return none_differs(p, g)
     return score_interval(p, p * (1 - p) / variance * (Z95 / student_t(g - 1)) ** 2)
+
+
+def none_differs(mean: float, g: int, least: float = 0.0) -> tuple[float, float]:
+    """The 95% interval of a mean of g clusters that are all alike, of values between least and 1: as many may differ,
+    and as far as can be, as Wilson's interval of 0 of g leaves.
+    """
+    differ = score_interval(0.0, g)[1]
+    return mean - differ * (mean - least), mean + differ * (1 - mean)
 
 
 def wilson(values: Sequence[float]) -> tuple[float, float]:
@@ -108,16 +114,29 @@ def mean_of_means(parts: Sequence[tuple[float, float, float]]) -> tuple[float, f
     return mean, mean - below, mean + above
 
 
-def jackknife(rows: Sequence[Row], statistic: Callable[[Sequence[Row]], float]) -> tuple[float, float]:
-    """The 95% interval of a statistic that is no mean, from its values with one row left out (Tukey 1958; Efron and
-    Tibshirani 1993, eq. 11.5), with Student's t of n - 1 degrees. The whole range where there are fewer than two rows.
+def jackknife(
+    rows: Sequence[Row], statistic: Callable[[Sequence[Row]], float], least: float = 0.0
+) -> tuple[float, float]:
+    """The 95% interval of a statistic that is no mean and lies between least and 1, from `jackknife_error` with
+    Student's t of n - 1 degrees. The whole range where there are fewer than two rows; rows that are all alike show no
+    error: `none_differs`.
     """
     n = len(rows)
     if n < 2:
-        return 0.0, 1.0
+        return least, 1.0
+    whole, error = statistic(rows), jackknife_error(rows, statistic)
+    if error == 0:
+        return none_differs(whole, n, least)
+    half = student_t(n - 1) * error
+    return whole - half, whole + half
+
+
+def jackknife_error(rows: Sequence[Row], statistic: Callable[[Sequence[Row]], float]) -> float:
+    """The standard error of a statistic of n > 1 rows, from its values with one row left out (Tukey 1958; Efron and
+    Tibshirani 1993, eq. 11.5); what is but rounding is 0.
+    """
+    n = len(rows)
     without = [statistic([*rows[:i], *rows[i + 1 :]]) for i in range(n)]
     centre = sum(without) / n
     error = math.sqrt((n - 1) / n * sum((v - centre) ** 2 for v in without))
-    half = student_t(n - 1) * error
-    whole = statistic(rows)
-    return whole - half, whole + half
+    return error if error > 1e-12 else 0.0

@@ -174,6 +174,43 @@ def test_a_metric_of_the_whole_is_compared_by_leaving_contexts_out() -> None:
     assert found.discordant is None
 
 
+def whole(path: str, places: Sequence[tuple[str, int | None]], rows: list[dict[str, Any]]) -> Run:
+    """The same answers at every place, under ROUGE's geometric mean."""
+    more = {p: [{**r, "sample_id": f"{p[0]}:{p[1]}:item {i}"} for i, r in enumerate(rows)] for p in places}
+    return run({"softmax": dict.fromkeys(places, [0.5] * len(rows))}, path, metric="zero_scrolls.rouge", more=more)
+
+
+def test_contexts_that_differ_alike_show_no_more_than_their_number() -> None:
+    values = [{"beside": {"rouge1": x, "rouge2": 0.1, "rougeL": 0.3}} for x in (0.2, 0.1)]
+    better, worse = (whole(path, [VT], [v] * 4) for path, v in zip("ab", values, strict=True))
+    (found,) = compare_runs([better, worse])
+    assert found.p == 2 / 2**4
+    assert found.change[1] < found.change[0] < 0 < found.change[2]
+
+
+def test_a_metric_of_the_whole_against_itself_is_equal_pooled_too() -> None:
+    rows = rouge(random.Random(3), 6)
+    found = compare_runs([whole("a", [VT, NIAH], rows), whole("b", [VT, NIAH], rows)])
+    (every,) = pooled_effects(found)
+    for x in (*found, every):
+        assert (x.difference, x.p) == (0, 1)
+        assert x.low is not None and x.low < -10
+
+
+def test_cells_that_share_items_are_pooled_as_one() -> None:
+    """The same answers at three lengths say no more than those at one; of another task, they do."""
+    rng = random.Random(4)
+    a, b = rouge(rng, 12), rouge(rng, 12)
+    lengths = [("zero_scrolls/qmsum", 4096 * k) for k in (1, 2, 4)]
+    (alone,) = compare_runs([whole("a", lengths[:1], a), whole("b", lengths[:1], b)])
+    (every,) = pooled_effects(compare_runs([whole("a", lengths, a), whole("b", lengths, b)]))
+    assert every.change == pytest.approx(alone.change)
+    others = [*lengths[:2], ("zero_scrolls/gov_report", 4096), ("zero_scrolls/squality", 4096)]
+    (wide,) = pooled_effects(compare_runs([whole("a", others, a), whole("b", others, b)]))
+    below = alone.change[0] - alone.change[1]
+    assert wide.low == pytest.approx(alone.change[0] - below * math.sqrt(2**2 + 1 + 1) / 4)
+
+
 def test_a_metric_of_the_whole_over_other_items_is_not_compared() -> None:
     rng = random.Random(2)
     made = [

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcbench.compare import Gate, compare_runs, gate, pooled_effects
+from lcbench.compare.tables import compare
 from lcbench.compare.words import gate_lines
+from lcbench.errors import UsageError
 from tests.compare.folders import run
 
 PLACES = [(f"ruler/{name}", 4096) for name in ("vt", "niah", "cwe", "fwe", "qa")]
@@ -90,6 +92,34 @@ def test_a_cell_that_broke_down_fails_and_one_that_was_broken_before_does_not() 
     assert gate_lines(before)[-1] == "not judged: ruler/vt 4k (all 10 samples of a failed)."
 
 
+def test_a_cell_without_labels_that_broke_down_says_so() -> None:
+    unlabelled, broken = [None] * 3, ["failed"] * 3
+    found = judged({PLACES[0]: unlabelled}, {PLACES[0]: broken})
+    assert gate_lines(found)[1] == "  ruler/vt 4k: all 3 samples of b failed."
+
+
+def test_a_cell_that_the_baseline_has_not_is_not_broken() -> None:
+    fine = [1.0, 0.0] * 5
+    found = judged({PLACES[0]: [], PLACES[1]: fine}, {PLACES[0]: ["failed"] * 3, PLACES[1]: fine})
+    assert found.passed
+    assert gate_lines(found)[-1] == "not judged: ruler/vt 4k (a: too long)."
+
+
+@pytest.mark.parametrize(
+    ("b", "margin", "told"),
+    [
+        ([None] * 3, 2.0, "nothing to judge: ruler/vt 4k: there are no labels"),
+        ([], 2.0, "nothing to judge: ruler/vt 4k: b: too long"),
+        ([0.0], float("nan"), "--fail-if-worse nan is no number"),
+    ],
+)
+def test_a_gate_that_cannot_judge_is_refused(b: list[Any], margin: float, told: str) -> None:
+    a = [None] * 3 if None in b else [1.0]
+    runs = [run({"softmax": {PLACES[0]: values}}, path) for path, values in (("a", a), ("b", b))]
+    with pytest.raises(UsageError, match=told):
+        compare(runs, (), 0.05, margin)
+
+
 scores = st.lists(st.sampled_from([0.0, 0.3, 1.0, "failed"]), min_size=1, max_size=20)
 
 
@@ -108,3 +138,12 @@ def test_equals_fail_in_no_more_than_one_of_twenty_comparisons() -> None:
         failed += not judged(a, b, margin=0).passed
     assert failed / 100 <= 0.05
     assert failed > 0, "a gate that never fails shows nothing"
+
+
+def test_several_pairs_share_alpha() -> None:
+    """A loss with p just below 5% fails alone, and not beside another pair."""
+    a, b = losing(40, 6)  # 6 : 0 discordant, p = 1/32
+    two = [run({"softmax": {PLACES[0]: a}, "lucid": {PLACES[0]: a}}, "a"), run({"softmax": {PLACES[0]: b}}, "b")]
+    alone, beside = compare_runs(two), compare_runs([two[0], two[1], run({"lucid": {PLACES[0]: a}}, "c")])
+    assert [len({d.pair for d in found}) for found in (alone, beside)] == [1, 2]
+    assert [gate(found, [], 2).passed for found in (alone, beside)] == [False, True]

@@ -50,9 +50,17 @@ def test_made_samples_of_the_same_tokenizer_seed_and_budget_are_paired() -> None
     ],
 )
 def test_other_samples_are_not_paired_and_every_line_says_why(identity: dict[str, Any], reason: str) -> None:
-    found = only(made("a"), made("b", **identity))
+    found = only(
+        made("a", materials={"ruler/vt/haystack": {"sha256": "8"}}), made("b", **{"materials": {}, **identity})
+    )
     assert (found.unpaired, found.discordant) == (reason, None)
     assert f"n = 6 and 6 unpaired ({reason})" in cell_line(found, 1, 0.05, None)
+
+
+def test_a_text_that_only_other_lengths_are_made_of_does_not_part_them() -> None:
+    """BABILong at 0k has no book around its facts; a run of 0k and 4k has one."""
+    books = {"ruler/vt/babi": {"sha256": "1"}, "ruler/vt/background": {"sha256": "2"}}
+    assert only(made("a", materials=books), made("b", materials={"ruler/vt/babi": {"sha256": "1"}})).unpaired is None
 
 
 def test_a_run_that_does_not_say_its_tokenizer_is_not_paired() -> None:

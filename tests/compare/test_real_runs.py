@@ -22,7 +22,8 @@ NEEDED = ("run.json", "summary.json", "samples.jsonl")
 @pytest.fixture(scope="module")
 def folders(root: Path) -> list[Path]:
     """Two runs that lie beside each other, with their records."""
-    found = sorted(p.parent for p in (root / "results").glob("**/samples.jsonl") if "runs" not in p.parts)
+    found = sorted(p.parent for p in (root / "results").glob("**/samples.jsonl"))
+    found = [p for p in found if "runs" not in p.relative_to(root / "results").parts]
     whole = [p for p in found if all((p / name).exists() for name in NEEDED)]
     beside = [[a, b] for a, b in permutations(whole, 2) if a.parent == b.parent]
     if not beside:

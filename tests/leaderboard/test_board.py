@@ -197,6 +197,18 @@ def test_between_marks_only_the_board_is_replaced(lcbench: Command, tree: Path, 
     assert path.read_text(encoding="utf-8") == text
 
 
+def test_a_mark_may_end_the_file_and_what_is_no_text_is_refused(lcbench: Command, tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("<!-- leaderboard -->\nold\n<!-- /leaderboard -->", encoding="utf-8")
+    command = ("leaderboard", tree, "--format", "md", "-o", path)
+    assert lcbench(*command).exit_code == 0
+    assert path.read_text(encoding="utf-8").endswith("\n<!-- /leaderboard -->") and "old" not in path.read_text()
+    path.write_bytes(b"\xff")
+    for more in ((), ("--check",)):
+        result = lcbench(*command, *more)
+        assert result.exit_code == 2 and "no text" in result.stderr
+
+
 @pytest.mark.parametrize("text", ["<!-- leaderboard -->\n", "<!-- /leaderboard -->\n"])
 def test_one_mark_alone_is_refused(lcbench: Command, tree: Path, tmp_path: Path, text: str) -> None:
     path = tmp_path / "README.md"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lcbench.leaderboard import Filters, leaderboard, read
+from lcbench.leaderboard import Filters, cache, leaderboard, read
 from lcbench.leaderboard.board import Board
 from lcbench.leaderboard.cache import NAME, open_cache
 from tests.leaderboard.conftest import ruler, run
@@ -101,16 +101,38 @@ def test_a_cache_cut_short_is_made_anew(tree: Path, size: int) -> None:
     same_runs(tree)
 
 
-def test_the_cache_of_another_version_is_made_anew(tree: Path) -> None:
-    import pyarrow as pa
-
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_a_damaged_cache_is_made_anew(tree: Path, place: int) -> None:
     first = board(tree)
-    table = pa.ipc.open_file(pa.BufferReader((tree / NAME).read_bytes())).read_all()
-    other = table.drop_columns(["cells"]).replace_schema_metadata({"format": "lcbench 0.0.1: task"})
-    with (tree / NAME).open("wb") as file, pa.ipc.new_file(file, other.schema) as writer:
-        writer.write_table(other)
+    data = bytearray((tree / NAME).read_bytes())
+    data[(place * len(data)) // 4 + 50] ^= 0x10
+    (tree / NAME).write_bytes(data)
+    assert open_cache(tree).stale
     assert board(tree) == first
     same_runs(tree)
+
+
+def test_the_cache_of_another_version_is_made_anew(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as other:
+        other.setattr(cache, "FORMAT", "lcbench 0.0.1: task")
+        first = board(tree)
+        assert not open_cache(tree).stale
+    assert open_cache(tree).stale
+    assert board(tree) == first
+    same_runs(tree)
+
+
+def test_a_folder_without_runs_has_a_cache_that_can_be_read(tree: Path) -> None:
+    (tree / "empty").mkdir()
+    for _ in range(2):
+        found = read([tree / "a", tree / "empty"])
+        assert leaderboard(found, Filters(), each_task=False).lines
+    assert (tree / "empty" / NAME).exists()
+
+
+def test_local_runs_that_are_read_too_are_not_told_as_left_out(tree: Path) -> None:
+    run(tree / "runs/mine", {("gsm8k", None): [1.0]}, prompt="task")
+    assert read([tree, tree / "runs"]).messages == ["3 runs, 212 samples"]
 
 
 def test_a_damaged_run_is_left_out_and_told(tree: Path) -> None:
@@ -119,6 +141,17 @@ def test_a_damaged_run_is_left_out_and_told(tree: Path) -> None:
     assert found.damaged == 1
     assert any("summary.json is damaged" in message for message in found.messages)
     assert {line["name"] for line in leaderboard(found, Filters(), each_task=False).lines} == {"gsm8k"}
+
+
+def test_a_file_that_is_not_there_or_not_a_record_leaves_its_run_out(tree: Path) -> None:
+    run(tree / "c", {("gsm8k", None): [1.0]}, prompt="task")
+    (tree / "c/samples.jsonl").write_text("{}\n", encoding="utf-8")
+    (tree / "a/samples.jsonl").unlink()
+    (tree / "a/samples.jsonl").symlink_to("nowhere")
+    found = read([tree])
+    assert found.damaged == 2
+    assert [m.partition(".")[0] for m in found.messages[:2]] == ["a is left out", "c is left out"]
+    assert [s.label for e in found.rows for s in e.sources] == ["deep/b"]
 
 
 def test_an_unfinished_run_and_local_runs_are_left_out_and_told(tree: Path) -> None:

@@ -156,6 +156,16 @@ def test_what_is_not_of_lm_eval_is_left_out_and_told(lcbench: Command, tmp_path:
     assert "gsm8k" in result.stdout
 
 
+def test_samples_that_are_cut_short_leave_their_run_out(lcbench: Command, tmp_path: Path) -> None:
+    run(tmp_path / "a", {("gsm8k", None): [1.0]}, prompt="task")
+    content = {"results": {"quiz": {"acc,none": 0.5}}, "model_name": "some/model"}
+    samples = write(tmp_path / "b", content) / "samples_quiz_2026-01-01T00-00-00.000000.jsonl"
+    samples.write_text('{"acc": 1}\n{"acc":', encoding="utf-8")
+    result = lcbench("leaderboard", tmp_path)
+    assert result.exit_code == 1 and f"{samples} is damaged" in result.stderr
+    assert "gsm8k" in result.stdout
+
+
 def export(lcbench: Command, runs: Path, folder: Path) -> list[dict[str, Any]]:
     result = lcbench("leaderboard", runs, "--export-lm-eval", folder)
     assert result.exit_code == 0, result.output
@@ -192,6 +202,14 @@ def test_an_export_has_the_keys_of_lm_eval_s_schema(lcbench: Command, tmp_path: 
     (results,) = export(lcbench, tmp_path / "runs", tmp_path / "out")
     assert set(results) - {"lcbench_version"} <= set(EvalResults.__annotations__)
     assert results["versions"] == {"gsm8k": 1}
+
+
+def test_a_run_whose_files_have_spaces_in_their_names(lcbench: Command, tmp_path: Path) -> None:
+    path = run(tmp_path / "runs/a", {("gsm8k", None): [1.0, 0.0]}, prompt="task")
+    for name in ("run.json", "summary.json", "samples.jsonl"):
+        (path / name).rename(path / f"my 1k-{name}")
+    (results,) = export(lcbench, tmp_path / "runs", tmp_path / "out")
+    assert results["date"] == max(file.stat().st_mtime_ns for file in path.glob("my *")) / 1e9
 
 
 def test_an_export_comes_back_with_the_same_scores(lcbench: Command, tmp_path: Path) -> None:

@@ -129,6 +129,9 @@ def test_filters_find_what_the_records_say(opened: Open, page: Path, run: Run) -
     assert listed(browser) == ["ruler/vt:4096:3"]
     browser.find_element(By.CSS_SELECTOR, "#samples .items summary").click()
     until(lambda: "out of memory" in browser.find_element(By.CSS_SELECTOR, "#samples .items").text)
+    choose(browser, "by-verdict", "wrong")
+    choose(browser, "by-system", "lucid")
+    assert counted(browser) == sum(lucid[k] == 0 for k in lucid if k.startswith("ruler/vt:")) - 1  # what failed is not
 
 
 def test_search_and_the_parts_of_a_sample(opened: Open, page: Path, run: Run) -> None:
@@ -155,6 +158,20 @@ def test_a_cell_opens_its_samples(opened: Open, page: Path) -> None:
     browser.find_element(By.ID, "after").click()
     assert listed(browser)[0] == "ruler/vt:16384:25"
     assert not browser.find_element(By.ID, "after").is_enabled()
+
+
+def test_a_cell_without_a_score_says_why_and_opens_its_samples(opened: Open, tmp_path: Path) -> None:
+    def change(row: dict[str, Any]) -> None:
+        if row["cell"] == "lucid|ruler/vt:16384":
+            row.update(finish="failed", completion=None, extracted=None, error="out of memory", score=0.0)
+
+    write(tmp_path / "report.html", report([read_run(made.run_folder(tmp_path / "run", n=3, change=change))])[0])
+    browser = opened(tmp_path / "report.html")
+    label = "lucid, ruler/vt at 16k: n/a, 3 of 3 failed"
+    cell = browser.find_element(By.CSS_SELECTOR, f"#heat button[aria-label='{label}']")
+    assert cell.text == "n/a"
+    cell.click()
+    assert counted(browser) == 3
 
 
 def test_charts_say_the_figures_they_draw(opened: Open, page: Path, figures: dict[str, Any]) -> None:
@@ -213,6 +230,16 @@ def test_what_a_model_says_stays_text(opened: Open, tmp_path: Path) -> None:
     assert browser.get_log("browser") == []
 
 
+def test_what_turns_the_writing_is_written_out_in_names_too(opened: Open, tmp_path: Path) -> None:
+    models = ("one\u202e", "two\u202e")
+    runs = [made.run_folder(tmp_path / str(k), attns=("softmax",), n=3, model=m) for k, m in enumerate(models)]
+    write(tmp_path / "report.html", report([read_run(path) for path in runs])[0])
+    browser = opened(tmp_path / "report.html")
+    until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "svg[role=img]")) == 3)
+    page = browser.execute_script("return document.title + document.documentElement.outerHTML")
+    assert "two⟨U+202E⟩" in page and "\u202e" not in page
+
+
 def test_ten_thousand_records_open_in_three_seconds(opened: Open, tmp_path: Path) -> None:
     words = random.Random(0)
 
@@ -242,7 +269,7 @@ def test_ten_thousand_records_open_in_three_seconds(opened: Open, tmp_path: Path
 def test_a_phone_has_no_sideways_scroll(opened: Open, page: Path, tmp_path: Path, long: bool) -> None:
     if long:
         names = [f"a-run-folder-of-a-very-long-name-{k}-SmolLM2-135M-Instruct-ruler+babilong-0123456789" for k in "ab"]
-        runs = [read_run(made.run_folder(tmp_path / name, n=5)) for name in names]
+        runs = [read_run(made.run_folder(tmp_path / name, n=2, seed=k)) for k, name in enumerate(names)]
         page = tmp_path / "report.html"
         write(page, report(runs)[0])
     browser = opened(page, 390)
@@ -257,6 +284,13 @@ def test_a_phone_has_no_sideways_scroll(opened: Open, page: Path, tmp_path: Path
     small = """return [...document.querySelectorAll('main svg[role=img] text')].filter(e =>
         e.getScreenCTM().a * parseFloat(getComputedStyle(e).fontSize) < 12).length"""
     assert browser.execute_script(small) == 0
+    cut = """const box = (e) => e.getBoundingClientRect();
+        return [...document.querySelectorAll('main svg[role=img] text')].filter(e => {
+            const drawing = box(e.closest('svg'));
+            return box(e).left < drawing.left - 1 || box(e).right > drawing.right + 1; }).map(e => e.textContent)"""
+    assert browser.execute_script(cut) == []
+    unreached = "return [...document.querySelectorAll('.box')].filter(e => e.tabIndex < 0 || !e.ariaLabel).length"
+    assert browser.execute_script(unreached) == 0
 
 
 def test_everything_is_reached_by_keys(opened: Open, page: Path) -> None:
@@ -325,4 +359,6 @@ def test_figures_stand_out_from_their_cells(opened: Open, page: Path, scheme: st
         const of = (e) => { const s = getComputedStyle(e), a = light(e.closest('svg') ? s.fill : s.color), b = light(ground(e)); return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); };
         return Math.min(...[...document.querySelectorAll('.filled, table.map button, svg text, .verdict b, .quiet, .caption, p, th, td, label, a')].filter(e => !e.matches('.skip')).map(of));"""  # noqa: E501
     assert browser.execute_script(contrast) >= 4.5
+    pale = "return [...document.querySelectorAll('main *')].filter(e => getComputedStyle(e).opacity < 1).length"
+    assert browser.execute_script(pale) == 0
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -82,6 +82,14 @@ def test_figures_as_png_and_svg_the_same_each_time(folder: Path, tmp_path: Path)
     assert [f.read_bytes() for f in sorted((tmp_path / "again").iterdir())] == [f.read_bytes() for f in files]
 
 
+def test_a_drawing_is_well_formed_whatever_a_model_is_called(tmp_path: Path) -> None:
+    folders = [made.run_folder(tmp_path / k, attns=("softmax",), n=3, model=f"{k}\x00\x1b<b>&") for k in "ab"]
+    done = command(*folders, "-o", tmp_path / "r.html", "--figures", tmp_path / "figures")
+    assert done.exit_code == 0, done.exception
+    for file in (tmp_path / "figures").glob("*.svg"):
+        ElementTree.parse(file)
+
+
 def test_what_cannot_be_read_or_written_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()

@@ -66,6 +66,8 @@ def test_a_line_ends_where_a_system_failed(tmp_path: Path) -> None:
         (1, 8192),
     ]
     assert figures["lead"].startswith("Mean over 3 tasks at 4k, 8k:")
+    cells = figures["depths"]["maps"][0]["cells"]
+    assert {(c["system"], c["length"]) for c in cells} == {(p["system"], p["length"]) for p in curve["points"]}
 
 
 def test_systems_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
@@ -178,6 +180,76 @@ def test_the_headline_says_who_leads_and_whether_it_is_shown(figures: dict[str, 
     assert f"{pair['pooled'][0]['difference']:.1f} points [".replace("-", "−") in pair["takeaway"]
 
 
+@pytest.mark.parametrize("scores", [(1.0, 1.0), (1.0, 0.0)])
+def test_one_cell_is_tested_as_itself(tmp_path: Path, scores: tuple[float, float]) -> None:
+    def change(row: dict[str, Any]) -> None:
+        row["score"] = scores[row["cell"].startswith("lucid")]
+
+    path = made.run_folder(tmp_path / "run", tasks=(made.NEEDLES[0],), lengths=(4096,), n=20, change=change)
+    figures = report([read_run(path)])[1]
+    assert figures["headline"] == (
+        "softmax scores higher than lucid" if scores[1] == 0 else "No difference is shown between softmax and lucid"
+    )
+    assert "over 1 cell, p" in figures["lead"]
+
+
+def test_a_lead_over_fewer_cells_than_the_pair_has_is_not_called_shown(tmp_path: Path) -> None:
+    """The third run has 16k alone, where the second leads; over all that the first two have the first does."""
+
+    def first(row: dict[str, Any]) -> None:
+        row["score"] = float(not row["cell"].endswith(":16384") or row["index"] < 20)
+
+    def second(row: dict[str, Any]) -> None:
+        row["score"] = float(row["cell"].endswith(":16384"))
+
+    def third(row: dict[str, Any]) -> None:
+        row["score"] = 0.0
+
+    runs = [
+        read_run(made.run_folder(tmp_path / change.__name__, attns=("softmax",), lengths=lengths, change=change))
+        for change, lengths in ((first, made.LENGTHS), (second, made.LENGTHS), (third, made.LENGTHS[2:]))
+    ]
+    figures = report(runs)[1]
+    assert "Mean over 3 tasks at 16k: second 100.0, first 40.0, third 0.0" in figures["lead"]
+    assert figures["headline"] == "first scores higher than second where both are scored"
+
+
+def test_a_lead_is_tested_under_the_prompts_it_is_a_lead_in(tmp_path: Path) -> None:
+    def change(summary: dict[str, Any]) -> None:
+        for c in summary["cells"]:
+            c["prompt"] = "official" if c["task"] == "ruler/vt" else "builtin"
+
+    tasks = {"a": made.TASKS, "b": made.TASKS, "c": (made.SEVERAL,)}
+    paths = [made.run_folder(tmp_path / k, attns=("softmax",), tasks=x, n=4) for k, x in tasks.items()]
+    lead = report([read_run(edited(path, change)) for path in paths])[1]["lead"]
+    assert lead.startswith("Mean over 1 task at 4k, 8k, 16k:") and " over 3 cells, p" in lead
+
+
+def test_a_curve_of_other_lengths_says_so(tmp_path: Path) -> None:
+    lengths = {"a": made.LENGTHS[:2], "b": made.LENGTHS[1:], "c": made.LENGTHS}
+    paths = [made.run_folder(tmp_path / k, attns=("softmax",), lengths=x, n=4) for k, x in lengths.items()]
+    told = report([read_run(path) for path in paths])[1]["curves"][0]["takeaway"]
+    figure = r"[\d.]+ → [\d.]+"
+    expected = rf"From 4k to 16k: a {figure} \(from 4k to 8k\), b {figure} \(from 8k to 16k\), c {figure}\."
+    assert re.fullmatch(expected, told)
+
+
+def test_a_run_named_twice_is_refused(tmp_path: Path) -> None:
+    path = made.run_folder(tmp_path / "run", n=4)
+    (tmp_path / "link").symlink_to(path)
+    for other in (path, tmp_path / "link"):
+        with pytest.raises(UsageError, match=f"{other} is the same run as {path}"):
+            report([read_run(path), read_run(other)])
+
+
+@pytest.mark.parametrize("name", ["run.json", "summary.json"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    path = made.run_folder(tmp_path / "run", n=4)
+    (path / name).write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match=f"{name} is damaged"):
+        read_run(path)
+
+
 def test_one_system_alone_needs_no_other(tmp_path: Path) -> None:
     html, figures = report([read_run(made.run_folder(tmp_path / "run", attns=("softmax",), n=4))])
     assert figures["forests"] == []
@@ -222,6 +294,7 @@ def test_tasks_without_length_labels_or_a_share(tmp_path: Path) -> None:
     assert figures["headline"] == "The systems have no common score"
     assert {c["score"] for c in figures["cells"]} == {None}
     assert all(row["na"] for row in figures["forests"][0]["rows"])
+    assert figures["forests"][0]["takeaway"] == "No cell of softmax and lucid can be compared."
 
 
 def test_a_long_text_keeps_both_ends() -> None:

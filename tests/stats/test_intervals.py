@@ -330,8 +330,13 @@ def test_jackknife_against_scipy() -> None:
     assert jackknife(values, average) == pytest.approx(expected, abs=1e-3)
 
 
-def test_jackknife_of_values_that_do_not_vary_has_no_width() -> None:
-    assert jackknife([0.25] * 9, average) == pytest.approx((0.25, 0.25))
+def test_jackknife_of_values_that_do_not_vary_leaves_as_many_that_may_as_wilson_s() -> None:
+    differ = wilson([0.0] * 9)[1]
+    assert jackknife([0.25] * 9, average) == pytest.approx((0.25 - 0.25 * differ, 0.25 + 0.75 * differ))
+    assert jackknife([0.25] * 9, average) == pytest.approx(
+        (mean_interval([0.25] * 9).low, mean_interval([0.25] * 9).high)
+    )
+    assert jackknife([0.0] * 9, average, -1.0) == pytest.approx((-differ, differ))
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -27,7 +27,7 @@ let drawings = 0;
 function drawing(width, height, title, description, ...children) {
   const id = `drawing-${++drawings}`;
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-labelledby": `${id}-title ${id}-desc` },
-    svg("title", { id: `${id}-title` }, title), svg("desc", { id: `${id}-desc` }, description), ...children);
+    svg("title", { id: `${id}-title` }, visible(title)), svg("desc", { id: `${id}-desc` }, visible(description)), ...children);
 }
 
 const line = (x1, y1, x2, y2, attributes) => svg("line", { x1, y1, x2, y2, ...attributes });
@@ -76,7 +76,7 @@ function curveChart(data, curve, width) {
     return [
       svg("path", { d, class: `path ${colour(i)}` }),
       points.map((p) => line(x(p), y(p.ci[0]), x(p), y(p.ci[1]), { class: `whisker ${colour(i)}` })),
-      points.map((p) => svg("g", {}, svg("title", {}, told(p)), mark(i, x(p), y(p.score), 5.5))),
+      points.map((p) => svg("g", {}, svg("title", {}, visible(told(p))), mark(i, x(p), y(p.score), 5.5))),
     ].flat();
   });
   return drawing(width, height, `Score by length, ${curve.name}`, curve.points.map(told).join("; "),
@@ -121,7 +121,7 @@ function costChart(data, axis, at, width) {
     ticks(0, most, Math.max(3, Math.floor(width / 130))).map((v) => text(x(v), frame.bottom + 19, significant(v), { "text-anchor": "middle", class: "tick" })),
     text((frame.left + frame.right) / 2, height - 6, `${axis.name}, ${axis.unit}`, { "text-anchor": "middle", class: "tick" }),
     staircase(at.points, x, y, frame.right),
-    at.points.map((p, k) => svg("g", {}, svg("title", {}, told(p)),
+    at.points.map((p, k) => svg("g", {}, svg("title", {}, visible(told(p))),
       line(x(p.cost), y(p.ci[0]), x(p.cost), y(p.ci[1]), { class: `whisker ${colour(p.system)}` }),
       mark(p.system, x(p.cost), y(p.score), 6.5, p.front ? {} : { class: `hollow ${colour(p.system)}` }),
       label(p, k))));
@@ -140,10 +140,10 @@ function forestChart(pair, rows, names, width) {
   const drawn = rows.map((r, k) => {
     const base = top + step * k + step / 2, y = wide ? base : base + 11;
     const labelled = text(wide ? 0 : left, wide ? y + 4 : base - 6, fitted(r.label, wide ? left : right - left - 150), r.pooled ? { "font-weight": 600 } : {});
-    if (r.na) return svg("g", {}, svg("title", {}, told(r)), labelled, text(x(0), y + 4, "n/a", { "text-anchor": "middle", class: "tick" }));
+    if (r.na) return svg("g", {}, svg("title", {}, visible(told(r))), labelled, text(x(0), y + 4, "n/a", { "text-anchor": "middle", class: "tick" }));
     const value = `${signed(r.difference)} ${interval(r.low, r.high, signed)}`;
     const hue = r.shown ? colour(r.difference > 0 ? pair.b : pair.a) : "unshown";
-    return svg("g", {}, svg("title", {}, told(r)), labelled,
+    return svg("g", {}, svg("title", {}, visible(told(r))), labelled,
       line(x(r.low), y, x(r.high), y, { class: `whisker ${hue}`, "stroke-width": r.pooled ? 3 : 1.75 }),
       mark(r.pooled ? 3 : 1, x(r.difference), y, r.pooled ? 6.5 : 5, { class: `${r.shown ? "mark" : "hollow"} ${hue}` }),
       text(width, wide ? y + 4 : base - 6, value, { "text-anchor": "end", class: "tick" }));
@@ -151,7 +151,7 @@ function forestChart(pair, rows, names, width) {
   return drawing(width, height, `${names[pair.b]} − ${names[pair.a]}`, rows.map(told).join("; "),
     ticks(-reach, reach, wide ? 8 : 6).flatMap((v) => [
       line(x(v), top - 6, x(v), height - 26, { class: Math.abs(v) < 1e-9 ? "zero" : "grid" }),
-      text(x(v), height - 8, Math.abs(v) < 1e-9 ? "0" : signed(v).replace(".0", ""), { "text-anchor": "middle", class: "tick" }),
+      text(Math.min(Math.max(x(v), 18), width - 18), height - 8, Math.abs(v) < 1e-9 ? "0" : signed(v).replace(".0", ""), { "text-anchor": "middle", class: "tick" }),
     ]),
     text(x(0) - 8, 16, `← ${fitted(names[pair.a], x(0) - 90)} higher`, { "text-anchor": "end", class: "tick" }),
     text(x(0) + 8, 16, `${fitted(names[pair.b], width - x(0) - 90)} higher →`, { class: "tick" }),

@@ -17,12 +17,13 @@ def depths(systems: Sequence[System]) -> Row:
 
     Band b holds depths of [b, b + 1) tenths of the context, the last one its end too. `several` names the tasks that
     are left out because their samples have evidence in several places: one verdict cannot say which of them was missed.
+    A cell without a score, as where all its samples failed, has none here either.
     """
     placed: dict[str, list[tuple[int, int, int, float]]] = {}  # task -> (system, length, band, verdict)
     several = set()
     for i, system in enumerate(systems):
         for task, length in system.places:
-            if length is None:
+            if length is None or system.cell(task, length)["score"] is None:
                 continue
             for row in system.rows(task, length):
                 if len(row["evidence"]) > 1:

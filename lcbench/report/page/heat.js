@@ -16,14 +16,15 @@ function heatmap(system, name, corner, rows, columns, cell) {
   const shown = (row, column) => {
     const found = cell(row.value, column.value);
     if (!found) return el("span", { class: "absent" }, "·");
-    if (found.score === null) return el("span", { class: "absent", title: found.told }, "n/a");
     const content = [figure(found.score), found.small ? el("small", {}, found.small) : null];
-    if (!found.open) return el("span", { class: "filled", title: found.told, ...fill(found.score) }, content);
-    return el("button", { type: "button", title: found.told, "aria-label": found.told, onclick: found.open, ...fill(found.score) }, content);
+    const look = found.score === null ? { class: "absent" } : { class: "filled", ...fill(found.score) };
+    const told = visible(found.told);
+    if (!found.open) return el("span", { title: told, ...look }, content);
+    return el("button", { type: "button", title: told, "aria-label": told, onclick: found.open, ...look }, content);
   };
   return el("figure", { "data-system": system },
     el("h3", {}, key(system, name)),
-    el("div", { class: "box" }, el("table", { class: "map" },
+    el("div", { class: "box", tabindex: 0, role: "region", "aria-label": visible(name) }, el("table", { class: "map" },
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, el("span", { class: "quiet" }, corner)), columns.map((c) => el("th", { scope: "col" }, c.name)))),
       el("tbody", {}, rows.map((row) => el("tr", {},
         el("th", { scope: "row" }, visible(row.name)),

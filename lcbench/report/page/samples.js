@@ -1,14 +1,6 @@
 // The sample browser: every sample with all its answers, found by cell, verdict, mechanism, disagreement and words.
 
 const PAGE = 25;
-const VERDICTS = {
-  right: (a) => a.score !== null && a.score >= 1,
-  partly: (a) => a.score !== null && a.score > 0 && a.score < 1,
-  wrong: (a) => a.score === 0,
-  failed: (a) => a.finish === "failed",
-  empty: (a) => a.finish !== "failed" && a.extracted === null,
-  unscored: (a) => a.score === null,
-};
 const VERDICT_NAMES = [["", "any"], ["right", "right"], ["wrong", "wrong"], ["partly", "partly right"], ["failed", "failed"], ["empty", "nothing extracted"], ["unscored", "no labels"]];
 
 async function unpack(id) {
@@ -21,6 +13,7 @@ async function unpack(id) {
 
 const verdictOf = (a) => (a.finish === "failed" ? "failed" : a.score === null ? "unscored" : a.score >= 1 ? "right" : a.score > 0 ? "partly" : "wrong");
 const verdictText = (a) => ({ failed: "failed", unscored: "no labels", right: "right", wrong: "wrong", partly: `${figure(100 * (a.score ?? 0), 0)} of 100` })[verdictOf(a)];
+const isVerdict = (a, wanted) => (wanted === "empty" ? a.finish !== "failed" && a.extracted === null : verdictOf(a) === wanted);
 const disagree = (item) => new Set(item.answers.map((a) => a.score)).size > 1;
 
 // Everything of a sample that words may be found in.
@@ -32,7 +25,7 @@ function matches(item, wanted) {
   if (wanted.length && String(item.length) !== wanted.length) return false;
   if (wanted.disagree && !disagree(item)) return false;
   const answers = wanted.system === "" ? item.answers : item.answers.filter((a) => a.system === Number(wanted.system));
-  if (!(wanted.verdict ? answers.some(VERDICTS[wanted.verdict]) : answers.length)) return false;
+  if (!(wanted.verdict ? answers.some((a) => isVerdict(a, wanted.verdict)) : answers.length)) return false;
   if (!wanted.words) return true;
   item.words ??= words(item);
   return item.words.includes(wanted.words);

@@ -42,8 +42,10 @@ function curvesSection(data, names) {
 
 const lengthName = (data, tokens) => data.lengths.find((l) => l.tokens === tokens).name;
 
+const why = (c) => (c.na ? `, ${c.na}` : c.n_failed ? `, ${c.n_failed} of ${c.n} failed` : "");
+
 function heatSection(data, names, open) {
-  const told = (c) => `${names[c.system]}, ${c.task} at ${lengthName(data, c.length)}: ` + (c.score === null ? `n/a${c.na ? `, ${c.na}` : ""}` : `${figure(c.score)} ${bounds(c)}, n = ${c.n}`);
+  const told = (c) => `${names[c.system]}, ${c.task} at ${lengthName(data, c.length)}: ` + (c.score === null ? `n/a${why(c)}` : `${figure(c.score)} ${bounds(c)}, n = ${c.n}`);
   const rows = data.tasks.map((t) => ({ value: t, name: t })), columns = data.lengths.map((l) => ({ value: l.tokens, name: l.name }));
   const cells = new Map(data.cells.map((c) => [`${c.system} ${c.length} ${c.task}`, c]));
   const maps = names.map((name, i) => heatmap(i, name, "", rows, columns, (task, length) => {

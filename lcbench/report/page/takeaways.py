@@ -38,7 +38,7 @@ def tell(figures: Row) -> Row:
 
 def decision(figures: Row, names: Sequence[str]) -> tuple[str, str]:
     """Which system scores highest over the cells that all have, and whether its lead is shown."""
-    overall, what = means(figures["cells"], len(names))
+    overall, what, prompt = means(figures["cells"], len(names))
     if overall is None:
         return "The systems have no common score", f"{what} The figures below show each on its own."
     ranked = sorted(range(len(names)), key=lambda i: -overall[i])
@@ -47,28 +47,40 @@ def decision(figures: Row, names: Sequence[str]) -> tuple[str, str]:
         return f"{names[0]} scores {overall[0]:.1f}", f"{what}."
     scores = few([f"{names[i]} {overall[i]:.1f}" for i in ranked])
     pair = next((f for i in ranked[1:] for f in figures["forests"] if {f["a"], f["b"]} == {best, i}), None)
-    effect = pair and next((e for e in pair["pooled"] if e["whole"]), None)
+    effect = pair and effect_of(pair, prompt)
     if pair is None or effect is None:
-        return f"{names[best]} scores highest", f"{what}: {scores}. No pooled test of its lead can be made."
+        return "No lead is tested", f"{what}: {scores}. No pair of them can be compared."
     second = names[pair["b"] if pair["a"] == best else pair["a"]]
     lead = f"{what}: {scores}. {pooled(effect, pair, names)}"
-    if effect["shown"]:
-        return f"{names[best]} scores {'highest' if len(names) > 2 else f'higher than {second}'}", lead
-    return f"No difference is shown between {names[best]} and {second}", lead
+    if not effect["shown"]:
+        return f"No difference is shown between {names[best]} and {second}", lead
+    if (effect["difference"] > 0) != (pair["b"] == best):  # over cells of these two that another system lacks
+        return f"{second} scores higher than {names[best]} where both are scored", lead
+    return f"{names[best]} scores {'highest' if len(names) > 2 else f'higher than {second}'}", lead
 
 
-def means(cells: Sequence[Row], systems: int) -> tuple[list[float] | None, str]:
-    """Each system's unweighted mean over the cells that all have, None without any, and what it is a mean of."""
+def effect_of(pair: Row, prompt: str | None) -> Row | None:
+    """The effect over all cells of a pair under a prompt source; where it has one cell that can be compared, that."""
+    known = [{**r, "cells": 1} for r in pair["rows"] if r["difference"] is not None]
+    if len(known) == 1:
+        return known[0]
+    return next((e for e in pair["pooled"] if e["whole"] and e["prompt"] == prompt), None)
+
+
+def means(cells: Sequence[Row], systems: int) -> tuple[list[float] | None, str, str | None]:
+    """Each system's unweighted mean over the cells that all have, None without any; what it is a mean of, and under
+    which prompt source.
+    """
     shares = [c for c in cells if c["share"]]
     places = {x: in_common([c for c in shares if c["length"] == x], systems) for x in order(shares)}
     common = [c for c in shares if c["task"] in places[c["length"]]]
     if not common:
-        return None, "No task and length is scored for all of them."
+        return None, "No task and length is scored for all of them.", None
     if len({c["prompt"] for c in common}) > 1:
-        return None, "Scores under prompts of two sources are not averaged."
+        return None, "Scores under prompts of two sources are not averaged.", None
     found = [fmean(c["score"] for c in common if c["system"] == i) for i in range(systems)]
     tasks, lengths = len({c["task"] for c in common}), [show_length(x) for x, of in places.items() if of]
-    return found, f"Mean over {count(tasks, 'task')} at {', '.join(lengths)}"
+    return found, f"Mean over {count(tasks, 'task')} at {', '.join(lengths)}", common[0]["prompt"]
 
 
 def pooled(effect: Row, pair: Row, names: Sequence[str]) -> str:
@@ -88,17 +100,21 @@ def signed(points: float) -> str:
 
 def curve(points: Sequence[Row], names: Sequence[str]) -> str:
     """From the shortest length to the longest, system by system."""
+    lengths = order(points)
+    whole = span(lengths)
     told = []
     for i, name in enumerate(names):
         mine = sorted((p for p in points if p["system"] == i), key=lambda p: p["length"])
-        if len(mine) > 1:
-            first, last = mine[0], mine[-1]
-            told.append(f"{name} {first['score']:.1f} → {last['score']:.1f}")
-        elif mine:
-            told.append(f"{name} {mine[0]['score']:.1f}")
-    lengths = order(points)
-    ends = [show_length(x) for x in (lengths[0], lengths[-1])]
-    return f"{'From {} to {}'.format(*ends) if len(lengths) > 1 else f'At {ends[0]}'}: {few(told)}."
+        if mine:
+            ends = " → ".join(f"{p['score']:.1f}" for p in ([mine[0], mine[-1]] if len(mine) > 1 else mine))
+            own = span([p["length"] for p in mine])
+            told.append(f"{name} {ends}" + (f" ({own})" if own != whole else ""))
+    return f"{whole[0].upper()}{whole[1:]}: {few(told)}."
+
+
+def span(lengths: Sequence[int | None]) -> str:
+    first, last = show_length(lengths[0]), show_length(lengths[-1])
+    return f"at {first}" if first == last else f"from {first} to {last}"
 
 
 def hardest(cells: Sequence[Row], names: Sequence[str]) -> str:
@@ -139,6 +155,8 @@ def cost(points: Sequence[Row], names: Sequence[str]) -> str:
 def forest(of: Row, names: Sequence[str]) -> str:
     """The pooled effects, then how many cells differ."""
     rows = [r for r in of["rows"] if r["difference"] is not None]
+    if not rows:
+        return f"No cell of {names[of['a']]} and {names[of['b']]} can be compared."
     above, below = (sum(r["shown"] and (r["difference"] > 0) == up for r in rows) for up in (True, False))
     cells = (
         f"Of {count(len(rows), 'cell')} {names[of['b']]} is above {names[of['a']]} in {above}, below it in {below}; "
