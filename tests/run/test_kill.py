@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -72,8 +73,9 @@ def test_killed_ten_times(tiny: Path, tmp_path: Path) -> None:
             before = whole_batches(killed)
             process = lcbench.start(*command, killed)
             time.sleep(rng.uniform(0, until_first_batch + 3 * a_batch))
-            os.kill(process, signal.SIGKILL)
-            assert lcbench.wait() == -signal.SIGKILL, log.read_text()
+            with contextlib.suppress(ProcessLookupError):  # on a fast machine it may be done
+                os.kill(process, signal.SIGKILL)
+            assert lcbench.wait() in (-signal.SIGKILL, 0), log.read_text()
             after = whole_batches(killed)
             assert after.startswith(before)
             progress.append(len(after) - len(before))

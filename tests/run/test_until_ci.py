@@ -148,10 +148,11 @@ def test_killed_anywhere(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_in_the_middle_of_a_round(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    task = letter(tmp_path, "often", "e")
+    task = letter(tmp_path, "often", "e", rows=130)  # two rounds
     whole = run(tmp_path / "whole", task, until=3)
     lines = (tmp_path / "whole/samples.jsonl").read_bytes().splitlines(keepends=True)
-    first_look = next(stopping.rounds(3, 500, MOST_ROWS))
+    first_look = next(stopping.rounds(3, 130, MOST_ROWS))
+    assert len(lines) == 2 * 130
     assert first_look > MOST_ROWS  # a round has several batches
     places = {
         "within the first batch": 10,
