@@ -100,7 +100,7 @@ def ready_made(brief: Brief, params: BabilongParams) -> Cell:
         fields = fields_of(brief, params, row["question"])
         return sample_of(brief, index, item, done, [row["target"]], fields=fields)
 
-    materials = {"samples": {"source": found.source, "revision": found.revision, "sha256": found.sha256}}
+    materials = {f"samples-{length}": {"source": found.source, "revision": found.revision, "sha256": found.sha256}}
     return replace(cell_of(brief, [str(i) for i in range(len(found.rows))], make, materials), bounded=False)
 
 

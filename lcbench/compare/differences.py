@@ -23,7 +23,7 @@ COSTS = ("seconds", "peak_memory_bytes", "flops")
 class Difference:
     """One cell of two systems, other - baseline; scores, differences and intervals (95%) in points, 0 to 100.
 
-    na: why there is no comparison; then its figures are None. broken: all samples failed, under the other system alone.
+    na: why there is no comparison; then its figures are None. broken: the baseline alone answered any sample.
     unpaired: why items are not paired, None where they are. n: samples of each that are compared; left: those of each
     without a partner. failed: how many of n failed, and count 0. p_holm: p adjusted over the cells of this pair of
     systems (Holm 1979). discordant: samples that only the baseline, and only the other, has right; None for graded
@@ -114,8 +114,7 @@ def _difference(baseline: System, other: System, task: str, length: int | None, 
     matched = match(baseline, other, task, length)
     na = _not_comparable(baseline, other, cells, matched)
     if na is not None:
-        broken = _all_failed(matched.b) and bool(matched.a) and not _all_failed(matched.a)
-        return replace(empty, na=na, broken=broken)
+        return replace(empty, na=na, broken=_answered(matched.a) and not _answered(matched.b))
     compared = _compare(metric, matched)
     a, b = ([v for r in rows if (v := verdict(r)) is not None] for rows in (matched.a, matched.b))
     least = least_detectable(min(len(a), len(b)), (compared.high - compared.low) / 2, alpha)
@@ -179,6 +178,10 @@ def _scores(metric: str, matched: Matched) -> tuple[float, float]:
 
 def _all_failed(rows: Sequence[Row]) -> bool:
     return bool(rows) and all(r["finish"] == "failed" for r in rows)
+
+
+def _answered(rows: Sequence[Row]) -> bool:
+    return any(r["finish"] != "failed" for r in rows)
 
 
 def _failed(matched: Matched) -> tuple[int, int]:

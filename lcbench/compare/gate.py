@@ -30,7 +30,7 @@ class Gate:
 
 def gate(differences: Sequence[Difference], effects: Sequence[Effect], margin: float, alpha: float = 0.05) -> Gate:
     """Failed by each cell and each whole effect that is worse (adjusted p <= alpha) by `margin` points or more, and by
-    a cell all of whose samples failed under the other system alone.
+    a cell of which the baseline alone answered any sample.
 
     Only one direction fails, so that cells and effects together fail wrongly in at most alpha of comparisons of equals:
     alpha / 2 over all cells, by Holm's procedure, and alpha / 2 over the effects, both shared out evenly among the

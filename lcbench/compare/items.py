@@ -9,7 +9,7 @@ from lcbench.compare.pairs import System
 from lcbench.errors import UsageError
 from lcbench.runs import Row
 
-WHOLE = ("data", "samples")  # materials whose items are the samples; in other texts samples are hidden
+WHOLE = ("data", "samples-")  # materials whose items are the samples; in other texts samples are hidden
 # what decides a made sample beside its task, length and index; its text fills what frame and answer leave
 DECIDES = {"seed": "seed", "tokenizer": "tokenizer", "chat_frame": "chat template"}
 
@@ -106,7 +106,8 @@ def _other_items(baseline: System, other: System, task: str, length: int | None)
 
 def _finite(system: System, task: str, rows: list[Row]) -> bool:
     """Whether samples are whole items of a data set, called by their names there."""
-    return _named(rows) and any(f"{task}/{name}" in system.run.identity["materials"] for name in WHOLE)
+    whole = tuple(f"{task}/{name}" for name in WHOLE)
+    return _named(rows) and any(name.startswith(whole) for name in system.run.identity["materials"])
 
 
 def _named(rows: Sequence[Row]) -> bool:

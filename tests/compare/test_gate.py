@@ -105,11 +105,16 @@ def test_a_cell_that_the_baseline_has_not_is_not_broken() -> None:
     assert gate_lines(found)[-1] == "not judged: ruler/vt 4k (a: too long)."
 
 
+def test_a_cell_that_the_other_has_not_answered_fails() -> None:
+    fine = [1.0, 0.0] * 5
+    found = judged({PLACES[0]: fine, PLACES[1]: fine}, {PLACES[0]: [], PLACES[1]: fine})
+    assert gate_lines(found)[1] == "  ruler/vt 4k: b: too long."
+
+
 @pytest.mark.parametrize(
     ("b", "margin", "told"),
     [
         ([None] * 3, 2.0, "nothing to judge: ruler/vt 4k: there are no labels"),
-        ([], 2.0, "nothing to judge: ruler/vt 4k: b: too long"),
         ([0.0], float("nan"), "--fail-if-worse nan is no number"),
     ],
 )
