@@ -10,7 +10,7 @@ demo: setup
 	@.venv/bin/lcbench run
 
 test: setup
-	OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m pytest -n 2
 
 lint: setup
 	.venv/bin/ruff check
