@@ -19,8 +19,8 @@ from lcbench.stats import THRESHOLD
 # The columns of a line, in the order of CSV and JSON.
 LINE = (
     "model", "attn", "strategy", "prompt", "settings", "runs", "kind", "name", "edition", "length", "metric", "score",
-    "ci", "n", "n_failed", "n_unextracted", "n_truncated", "n_skipped", "overridden", "untrained", "split", "na",
-    "effective",
+    "ci", "n", "n_failed", "n_unextracted", "n_truncated", "n_skipped", "overridden", "stopped", "untrained", "split",
+    "na", "effective",
 )  # fmt: skip
 KINDS = ("mean", "weighted", "effective", "task")  # in the order of the table
 FILTERS = ("model", "attn", "strategy", "prompt", "task", "length")
@@ -198,6 +198,9 @@ def _marks(lines: Sequence[Row]) -> list[str]:
     prompts = {line["prompt"] for line in lines}
     told = {
         "* the answer's length was set by hand (max_new_tokens), not by the task.": any(x["overridden"] for x in lines),
+        "‡ run with --until-ci: a confidence sequence, wider than the interval of a fixed n.": any(
+            map(sequential, lines)
+        ),
         "† the weights were trained under another mechanism: the score says nothing about this one in a model trained "
         "for it.": any(x["untrained"] for x in lines),
         "builtin: lcbench's own wording of the prompts, not comparable with published scores.": "builtin" in prompts,
@@ -210,6 +213,11 @@ def _marks(lines: Sequence[Row]) -> list[str]:
         "the share of bootstrap draws that agree, where the samples are there.": any(x["effective"] for x in lines),
     }
     return [text for text, there in told.items() if there]
+
+
+def sequential(line: Row) -> bool:
+    """Whether a figure's interval is one that was watched; cells say of themselves where it was not."""
+    return line["stopped"] is not None and "not watched" not in line["stopped"]
 
 
 def _left_out(entries: Sequence[Entry], figures: Sequence[Sequence[Row]]) -> list[str]:

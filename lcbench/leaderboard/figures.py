@@ -79,6 +79,7 @@ def _mean(cells: Sequence[Row]) -> Row:
         "ci": None if low is None or high is None else [round(low, 2), round(high, 2)],
         **{key: sum(c[key] or 0 for c in cells) for key in counters},
         "overridden": any(c["overridden"] for c in cells),
+        "stopped": "; ".join(dict.fromkeys(c["stopped"] for c in cells if c["stopped"])) or None,
         "split": next((c["split"] for c in cells if c["split"]), None),
         "na": f"no score of {', '.join(without)}" if without else None,
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lcbench.leaderboard.board import figure_place, name_place
+from lcbench.leaderboard.board import figure_place, name_place, sequential
 from lcbench.leaderboard.sources import Row
 from lcbench.lengths import show_length
 
@@ -96,6 +96,7 @@ def text(line: Row) -> str:
     if line["kind"] == "effective":
         return _effective(line)
     marks = ("*" if line["overridden"] else "") + ("†" if line["untrained"] else "")
+    marks += "‡" if sequential(line) else ""
     if line["score"] is None:
         return "n/a"
     if line["ci"] is None:

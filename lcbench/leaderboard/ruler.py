@@ -72,7 +72,9 @@ def _weighted(by_length: dict[int, Row], about: Row) -> list[Row]:
         score, low, high = (round(x, 2) for x in mean_of_means(parts))
         n = sum(by_length[x]["n"] for x in lengths)
         overridden = any(by_length[x]["overridden"] for x in lengths)
-        shown = {"score": score, "ci": [low, high], "metric": "weighted mean", "n": n, "overridden": overridden}
+        stopped = "; ".join(filter(None, (by_length[x]["stopped"] for x in lengths))) or None
+        marked = {"overridden": overridden, "stopped": stopped}
+        shown = {"score": score, "ci": [low, high], "metric": "weighted mean", "n": n, **marked}
         name = f"ruler, wAvg ({name}) of {over}"
         found.append({"kind": "weighted", "name": name, "group": "ruler", **about, **shown, "na": None})
     return found

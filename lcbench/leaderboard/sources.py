@@ -17,7 +17,7 @@ Row = dict[str, Any]
 # What a cell of the leaderboard is. edition: the task's version and a digest of all that decides its samples.
 FIELDS = (
     "task", "edition", "length", "attn", "strategy", "prompt", "metric", "score", "ci", "n", "n_failed",
-    "n_unextracted", "n_truncated", "n_skipped", "overridden", "split", "na",
+    "n_unextracted", "n_truncated", "n_skipped", "overridden", "stopped", "split", "na",
 )  # fmt: skip
 # What a run's identity says of the model, and what it says of single cells or of their number; all else is settings.
 WEIGHTS = (

@@ -227,3 +227,15 @@ def test_a_damaged_run_leaves_with_1(lcbench: Command, tree: Path) -> None:
     (tree / "short/run.json").write_text("[]", encoding="utf-8")
     result = lcbench("leaderboard", tree)
     assert result.exit_code == 1 and "short is left out" in result.stderr
+
+
+def test_cells_that_until_ci_stopped_are_marked(lcbench: Command, tree: Path) -> None:
+    path = tree / "True-softmax/summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    cell = next(c for c in summary["cells"] if (c["task"], c["length"]) == ("ruler/vt", 4096))
+    cell["stopped"] = "half-width 2.9 after 180"
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    found = lines(lcbench("leaderboard", tree, "--by", "task", "--format", "json"))
+    assert [x["stopped"] for x in found if x["stopped"]] == ["half-width 2.9 after 180"]
+    told = lcbench("leaderboard", tree, "--model", "one", "--attn", "softmax", "--prompt", "official").stdout
+    assert "‡" in told and "‡ run with --until-ci" in told  # the mean over the cell, and what the mark means
