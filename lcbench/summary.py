@@ -135,8 +135,8 @@ def _flops(plan: Plan, spec: str, rows: list[Row]) -> int | None:
     answered = [r for r in rows if r["finish"] != "failed"]
     if not answered or any(r["earlier"] or r["likelihoods"] for r in answered):
         return None
-    config = decoder(plan.model.config)
-    each = [answer_flops(config, parse(spec), r["prompt_tokens"], r["new_tokens"]) for r in answered]
+    config, mechanism = decoder(plan.model.config), parse(spec)
+    each = [answer_flops(config, mechanism, r["prompt_tokens"], r["new_tokens"]) for r in answered]
     known = [x for x in each if x is not None]
     return sum(known) // len(known) if len(known) == len(each) else None
 

@@ -44,7 +44,7 @@ def run(
     until_ci: Annotated[
         float | None,
         typer.Option(
-            min=0.1, max=50, help="Sample until intervals are +- so many points; --samples, or 1000, is the most."
+            min=0.1, max=50, help="Sample until half an interval is so many points; --samples, or 1000, is the most."
         ),
     ] = None,
     max_new_tokens: Annotated[

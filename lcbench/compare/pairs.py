@@ -43,7 +43,8 @@ def every_system(runs: Sequence[Run], attn: Sequence[str] = ()) -> list[System]:
         if spec not in known:
             hint = f"they have: {', '.join(known)}"
             raise UsageError(f"No run has a mechanism {spec!r}{nearest(spec, known)}", hint=hint)
-    chosen = [(run, spec) for run, specs in zip(runs, has, strict=True) for spec in attn or specs if spec in specs]
+    asked = dict.fromkeys(attn)
+    chosen = [(run, spec) for run, specs in zip(runs, has, strict=True) for spec in asked or specs if spec in specs]
     several = len({spec for _, spec in chosen}) > 1
     return [System(run, spec, _name(runs, run, spec, several)) for run, spec in chosen]
 

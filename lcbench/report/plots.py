@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lcbench.errors import MissingError
+from lcbench.report.page.depths import BANDS
 from lcbench.report.writing import writing
 
 Row = dict[str, Any]
@@ -15,7 +16,6 @@ Row = dict[str, Any]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b77a00", "#3d93c9", "#5c6670")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 QUIET = "#59626d"
-BANDS = 10
 STYLE: Any = {
     "svg.hashsalt": "lcbench",  # the same figures give the same file
     "text.parse_math": False,  # a name with two dollar signs is no formula

@@ -97,7 +97,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "paths": set(),
     "scoring": {"math_verify", "rouge_score"},
     "figures": set(),
-    "stats": {"numpy"},
+    "stats": {"numpy", "scipy"},
     "stopping": set(),
     "compare": {"scipy"},
     "leaderboard": {"numpy", "pyarrow"},

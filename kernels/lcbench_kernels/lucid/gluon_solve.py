@@ -15,9 +15,9 @@ does not need it is done before it is there,
     Z_r = (I + N_r) (V_r - sum_(j < r-1) P_rj Y_j)          behind the sweep
     Y_r = Z_r - M_r Y_(r-1)
 
-and it is handed over without a flag: all bits of `yn` are set beforehand, which no fp16 number that is stored has, and
-who waits for it loads it again and again until none is left. A flag would cost a fence on either side and a round trip
-more; the copy engine, which cannot look at what it copies, needs one.
+and it is handed over without a flag: all bits of `yn` are set beforehand, which no fp16 number that is stored has (a
+NaN is stored as 7fff), and who waits for it loads it again and again until none is left. A flag would cost a fence on
+either side and a round trip more; the copy engine, which cannot look at what it copies, needs one.
 
 **Entries less their mean.** Keys of trained models point a common way, so that the entries of a row are much alike, and
 rounding them to fp16 is most of the error. Each warpgroup takes c, the mean of its entries over its first tile, off all
@@ -175,6 +175,7 @@ def _solve(
         other = W * 64 - 128 + gl.arange(0, 64, gl.SliceLayout(1, WORDS))[:, None]
         word = gl.arange(0, D // 2, gl.SliceLayout(0, WORDS))[None, :]
         other = at_block.to(gl.int64) * (64 * D) + other * (D // 2) + word
+        # a thread's runs are a pass of the warpgroup apart: 128 threads x 16 bytes
         words = await_words(yn.to(gl.pointer_type(gl.int32), bitcast=True) + other, D // 4, 2048)
         reinterpret(mine, gl.int32, [64, D // 2], TILE_OF_WORDS).store(words)
     _hand_over(bars.index(7))

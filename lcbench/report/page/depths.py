@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lcbench.compare import System
+from lcbench.compare.items import verdict
 
 Row = dict[str, Any]
 BANDS = 10
@@ -28,9 +29,8 @@ def depths(systems: Sequence[System]) -> Row:
             for row in system.rows(task, length):
                 if len(row["evidence"]) > 1:
                     several.add(task)
-                elif row["evidence"] and row["score"] is not None:
-                    spot = i, length, band(row["evidence"][0]["depth"]), verdict(row)
-                    placed.setdefault(task, []).append(spot)
+                elif row["evidence"] and (value := verdict(row)) is not None:
+                    placed.setdefault(task, []).append((i, length, band(row["evidence"][0]["depth"]), value))
     needles = {task: spots for task, spots in sorted(placed.items()) if task not in several}
     together = [spot for spots in needles.values() for spot in spots]
     shown = {**({EVERY: together} if len(needles) > 1 else {}), **needles}
@@ -42,10 +42,6 @@ def depths(systems: Sequence[System]) -> Row:
 
 def band(depth: float) -> int:
     return min(int(depth * BANDS), BANDS - 1)
-
-
-def verdict(row: Row) -> float:
-    return 0.0 if row["finish"] == "failed" else row["score"]
 
 
 def means(spots: Sequence[tuple[int, int, int, float]]) -> list[Row]:
