@@ -38,7 +38,7 @@ def compiled(kernel, dtype: str, constants: dict, stages: int):
 def constants(size: int, group: int, cut: split_kv.Plan) -> dict:
     columns = 16 if group <= 14 else 32
     tile = {"G": group, "M": columns, "D": size, "DP": split_kv.padded(size)}
-    return {**tile, "BLOCK": cut.block, "ALIGN": 8, "SPLITS": split_kv.at_once(size)}
+    return {**tile, "BLOCK": cut.block, "ALIGN": 8, "OVERLAP": True, "SPLITS": split_kv.at_once(size)}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,7 @@ def test_split(name, size, group, dtype):
     resources, code = aot.resources(built), aot.sass(built)
     assert resources["stack"] == 0 and "STL" not in code and "LDL" not in code
     assert "HGMMA" in code and "LDGSTS.E.BYPASS.128" in code
+    assert "PREEXIT" in code, "the second kernel may be launched meanwhile"
     assert 2 * resources["registers"] * 128 <= 65536
     assert 2 * (resources["shared"] + 1024) <= H200.shared + 1024
 
@@ -63,6 +64,7 @@ def test_combine(name, size):
     cut = split_kv.plan(1, 8, 131072, size, 2, H200)
     code = aot.sass(compiled(KERNELS[name][1], "bf16", constants(size, 4, cut), 3))
     assert "STL" not in code and "LDL" not in code
+    assert "ACQBULK" in code, "it waits for the first kernel"
 
 
 @pytest.mark.parametrize("batch, heads", [(1, 8), (8, 8), (1, 1), (1, 32), (3, 8)])

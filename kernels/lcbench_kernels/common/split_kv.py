@@ -98,6 +98,18 @@ def _device(device: torch.device) -> Device:
     return Device(found["multiprocessor_count"], found["max_shared_mem"])
 
 
+@lru_cache
+def _overlaps(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
+
+
+def overlap(k: torch.Tensor) -> dict[str, bool]:
+    """How the second kernel is launched: from compute capability 9.0 on, while the first one still runs. It is on the
+    device then when the partials are complete, which it waits for itself (`await_partials`).
+    """
+    return {"launch_pdl": True} if _overlaps(k.device) else {}
+
+
 def partials(k: torch.Tensor, rows: int, splits: int) -> torch.Tensor:
     """Room for the partials of `rows` rows of every line's tile."""
     batch, heads, _, size = k.shape
@@ -127,6 +139,20 @@ def check(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: torch.Tens
 def strides(x: torch.Tensor) -> list[int]:
     """Strides of all dimensions but the last; 0 where there is one element, since torch leaves any number there."""
     return [stride if count > 1 else 0 for count, stride in zip(x.shape[:-1], x.stride()[:-1], strict=True)]
+
+
+@triton.jit
+def launch_next(OVERLAP: tl.constexpr):
+    """In the first kernel: the second one may be launched, as soon as every program has come here."""
+    if OVERLAP:
+        tl.extra.cuda.gdc_launch_dependents()
+
+
+@triton.jit
+def await_partials(OVERLAP: tl.constexpr):
+    """In the second kernel, before it reads or writes what the first one works on."""
+    if OVERLAP:
+        tl.extra.cuda.gdc_wait()
 
 
 @triton.jit

@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 
 from lcbench_kernels.common import split_kv
-from lcbench_kernels.common.split_kv import LOG2E, LOWEST, PADDING, aligned, store_partials
+from lcbench_kernels.common.split_kv import LOG2E, LOWEST, PADDING, aligned, await_partials, launch_next, store_partials
 
 TINY = tl.constexpr(1.0e-37)  # where every weight underflows, the output is the maximum of the column less 85
 
@@ -42,7 +42,8 @@ def decode(
     partial = split_kv.partials(k, group + 1, cut.splits)
     layout = [stride for x in (q, k, v) for stride in split_kv.strides(x)]
     columns = max(16, triton.next_power_of_2(group + 1))
-    tile = {"G": group, "D": size, "DP": split_kv.padded(size)}
+    overlap = split_kv.overlap(k)
+    tile = {"G": group, "D": size, "DP": split_kv.padded(size), "OVERLAP": bool(overlap)}
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     wide = q.dtype == torch.float32 or not q.is_cuda  # without CUDA it is the interpreter, whose bfloat16 is wrong
     laser_decode_split[(cut.splits, batch * heads)](
@@ -51,8 +52,9 @@ def decode(
         DOT=tl.float32 if wide else tl.bfloat16, num_warps=4, num_stages=cut.stages,
     )  # fmt: skip
     laser_decode_combine[(batch * q.shape[1],)](
-        partial, lengths, out, heads, cut.splits, cut.chunk, **tile, SPLITS=split_kv.at_once(size), num_warps=4
-    )
+        partial, lengths, out, heads, cut.splits, cut.chunk, **tile, SPLITS=split_kv.at_once(size), num_warps=4,
+        **overlap,
+    )  # fmt: skip
     return out
 
 
@@ -60,9 +62,10 @@ def decode(
 def laser_decode_split(
     q, k, v, lengths, partial, q_row, q_head, k_row, k_head, k_token, v_row, v_head, v_token, heads, splits, chunk,
     scale_log2, G: tl.constexpr, M: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BLOCK: tl.constexpr,
-    ALIGN: tl.constexpr, DOT: tl.constexpr,
+    ALIGN: tl.constexpr, DOT: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     """One split of one line. Partials: G rows of sums under both maxima, and one row, the maxima of the columns."""
+    launch_next(OVERLAP)
     split, line = tl.program_id(0), tl.program_id(1)
     row, kv_head = (line // heads).to(tl.int64), (line % heads).to(tl.int64)
     length = tl.load(lengths + row).to(tl.int32)
@@ -122,7 +125,7 @@ def laser_decode_split(
 @triton.jit(do_not_specialize=["splits"])
 def laser_decode_combine(
     partial, lengths, out, heads, splits, chunk, G: tl.constexpr, D: tl.constexpr, DP: tl.constexpr,
-    SPLITS: tl.constexpr,
+    OVERLAP: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
     """One query head of one row: its splits under common maxima, summed, their logarithm, and the maximum again."""
     head = tl.program_id(0)
@@ -132,6 +135,7 @@ def laser_decode_combine(
     WIDTH: tl.constexpr = D + PADDING
     partial += line.to(tl.int64) * (G + 1) * splits * WIDTH
 
+    await_partials(OVERLAP)
     top = tl.full([], LOWEST, tl.float32)
     total = tl.zeros([], tl.float32)
     highest = tl.full([DP], LOWEST, tl.float32)

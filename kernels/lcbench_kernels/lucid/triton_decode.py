@@ -25,7 +25,16 @@ import triton
 import triton.language as tl
 
 from lcbench_kernels.common import split_kv
-from lcbench_kernels.common.split_kv import LOG2E, LOWEST, PADDING, aligned, combine, store_partials
+from lcbench_kernels.common.split_kv import (
+    LOG2E,
+    LOWEST,
+    PADDING,
+    aligned,
+    await_partials,
+    combine,
+    launch_next,
+    store_partials,
+)
 from lcbench_kernels.lucid.constants import EPS
 
 EPSILON = tl.constexpr(EPS)
@@ -51,7 +60,8 @@ def decode(
     partial = split_kv.partials(k, group + 1, cut.splits)
     layout = [stride for x in (q, k, y) for stride in split_kv.strides(x)]
     columns = max(16, triton.next_power_of_2(group + 2))
-    tile = {"G": group, "D": size, "DP": split_kv.padded(size)}
+    overlap = split_kv.overlap(k)
+    tile = {"G": group, "D": size, "DP": split_kv.padded(size), "OVERLAP": bool(overlap)}
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     lucid_decode_split[(cut.splits, batch * heads)](
         q, k, y, lengths, partial, *layout, heads, cut.splits, cut.chunk, scale * LOG2E.value, size**0.5 * LOG2E.value,
@@ -60,7 +70,7 @@ def decode(
     )  # fmt: skip
     lucid_decode_combine[(batch * q.shape[1],)](
         q, k, y, lengths, partial, out, *layout, heads, cut.splits, cut.chunk, scale * LOG2E.value,
-        **tile, SPLITS=split_kv.at_once(size), num_warps=4,
+        **tile, SPLITS=split_kv.at_once(size), num_warps=4, **overlap,
     )  # fmt: skip
     return out
 
@@ -69,12 +79,13 @@ def decode(
 def lucid_decode_split(
     q, k, y, lengths, partial, q_row, q_head, k_row, k_head, k_token, y_row, y_head, y_token, heads, splits, chunk,
     scale_log2, shift, G: tl.constexpr, M: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BLOCK: tl.constexpr,
-    ALIGN: tl.constexpr,
+    ALIGN: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     """One split of the past of one line. Columns of the tile: G query heads, the new key, and the new key again.
 
     Partials: G rows of softmax, and one of the kernel, whose sums over all splits are -y_new (split 0 starts at -v).
     """
+    launch_next(OVERLAP)
     split, line = tl.program_id(0), tl.program_id(1)
     row, kv_head = (line // heads).to(tl.int64), (line % heads).to(tl.int64)
     past = tl.load(lengths + row).to(tl.int32) - 1
@@ -131,7 +142,8 @@ def lucid_decode_split(
 @triton.jit(do_not_specialize=["splits"])
 def lucid_decode_combine(
     q, k, y, lengths, partial, out, q_row, q_head, k_row, k_head, k_token, y_row, y_head, y_token, heads, splits, chunk,
-    scale_log2, G: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, SPLITS: tl.constexpr,
+    scale_log2, G: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, OVERLAP: tl.constexpr,
+    SPLITS: tl.constexpr,
 ):  # fmt: skip
     """One query head of one row: the splits put together, and the new token behind them. Head 0 of a group writes y.
 
@@ -145,6 +157,7 @@ def lucid_decode_combine(
     held = tl.maximum(tl.cdiv(past, chunk), 1)
     newest = past.to(tl.int64)
     partial += line.to(tl.int64) * (G + 1) * splits * (D + PADDING)
+    await_partials(OVERLAP)
     sums, top, total = combine(partial + member * splits * (D + PADDING), held, d, D, SPLITS)
     kernel, _, _ = combine(partial + G * splits * (D + PADDING), held, d, D, SPLITS)
     new_y = (-kernel).to(y.dtype.element_ty)

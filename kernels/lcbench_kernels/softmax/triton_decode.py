@@ -13,7 +13,16 @@ import triton
 import triton.language as tl
 
 from lcbench_kernels.common import split_kv
-from lcbench_kernels.common.split_kv import LOG2E, LOWEST, PADDING, aligned, combine, store_partials
+from lcbench_kernels.common.split_kv import (
+    LOG2E,
+    LOWEST,
+    PADDING,
+    aligned,
+    await_partials,
+    combine,
+    launch_next,
+    store_partials,
+)
 
 
 def decode(
@@ -36,7 +45,8 @@ def decode(
     partial = split_kv.partials(k, group, cut.splits)
     layout = [stride for x in (q, k, v) for stride in split_kv.strides(x)]
     columns = max(16, triton.next_power_of_2(group))
-    tile = {"G": group, "D": size, "DP": split_kv.padded(size)}
+    overlap = split_kv.overlap(k)
+    tile = {"G": group, "D": size, "DP": split_kv.padded(size), "OVERLAP": bool(overlap)}
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     softmax_decode_split[(cut.splits, batch * heads)](
         q, k, v, lengths, partial, *layout, heads, cut.splits, cut.chunk, scale * LOG2E.value,
@@ -44,8 +54,9 @@ def decode(
         num_warps=4, num_stages=cut.stages,
     )  # fmt: skip
     softmax_decode_combine[(batch * q.shape[1],)](
-        partial, lengths, out, heads, cut.splits, cut.chunk, **tile, SPLITS=split_kv.at_once(size), num_warps=4
-    )
+        partial, lengths, out, heads, cut.splits, cut.chunk, **tile, SPLITS=split_kv.at_once(size), num_warps=4,
+        **overlap,
+    )  # fmt: skip
     return out
 
 
@@ -53,9 +64,10 @@ def decode(
 def softmax_decode_split(
     q, k, v, lengths, partial, q_row, q_head, k_row, k_head, k_token, v_row, v_head, v_token, heads, splits, chunk,
     scale_log2, G: tl.constexpr, M: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, BLOCK: tl.constexpr,
-    ALIGN: tl.constexpr,
+    ALIGN: tl.constexpr, OVERLAP: tl.constexpr,
 ):  # fmt: skip
     """One split of one line: online softmax over its tiles, the newest of M = G packed query heads."""
+    launch_next(OVERLAP)
     split, line = tl.program_id(0), tl.program_id(1)
     row, kv_head = (line // heads).to(tl.int64), (line % heads).to(tl.int64)
     length = tl.load(lengths + row).to(tl.int32)
@@ -108,11 +120,12 @@ def softmax_decode_split(
 @triton.jit(do_not_specialize=["splits"])
 def softmax_decode_combine(
     partial, lengths, out, heads, splits, chunk, G: tl.constexpr, D: tl.constexpr, DP: tl.constexpr,
-    SPLITS: tl.constexpr,
+    OVERLAP: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
     """One query head of one row: its splits put together."""
     head = tl.program_id(0)
     d = tl.arange(0, DP)
     held = tl.cdiv(tl.load(lengths + head // (heads * G)).to(tl.int32), chunk)
+    await_partials(OVERLAP)
     sums, _, total = combine(partial + head.to(tl.int64) * splits * (D + PADDING), held, d, D, SPLITS)
     tl.store(out + head.to(tl.int64) * D + d, (sums / total).to(out.dtype.element_ty), mask=d < D)
