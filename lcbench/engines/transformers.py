@@ -410,9 +410,11 @@ class TransformersEngine:
         return tokens, reason
 
     def warm_up(self) -> None:
-        """One small untimed prefill and decode step."""
-        context = self.prefill([Request("warm-up", (0,) * 16, 1)])
-        self._step(context.state, [0])
+        """A small untimed prefill, in two passes as its rows differ in length, and a decode step: kernels are compiled
+        when they are first called, and those for tokens with a past are others.
+        """
+        context = self.prefill([Request("warm-up", (0,) * length, 1) for length in (32, 16)])
+        self._step(context.state, [0, 0])
 
     def _generate(self, requests: Sequence[Request]) -> Generator[Completion, None, BatchCost]:
         clock = time.perf_counter()

@@ -347,6 +347,20 @@ def test_activations_are_bounded_by_the_chunk_and_never_hold_logits_of_every_tok
     assert context.state.tensors[0]["k"].shape == (2, 2, length + 1, 8)
 
 
+def test_warming_up_meets_an_empty_past_a_past_and_one_token(folders):
+    met = []
+
+    class Watched(Softmax):
+        def write(self, state, k, v):
+            met.append((state.past_max > 0, k.shape[2] > 1))
+            super().write(state, k, v)
+
+    engine = load(folders / "llama", Watched())
+    met.clear()
+    engine.warm_up()
+    assert set(met) == {(False, True), (True, True), (True, False)}
+
+
 def test_a_mechanism_without_windows_stands_in_full_layers_only(folders):
     windowless = Windowless()
     with pytest.raises(UsageError, match=r"2 of 3 layers .*\(0, 2\).*sliding window") as refused:
