@@ -19,7 +19,8 @@ def test_solve(size, kind):
     def tiles(width: int, kind: str = "fp16") -> str:
         return f"tensordesc<{kind}[64, {width}],{gl.NVMMASharedLayout.get_default_for([64, width], gl.float16)}>"
 
-    pointers = {"yn": "*fp16", "y": f"*{kind}", "totals": "*fp32", "tasks": "*i32", "work": "*i32", "progress": "*i32"}
+    floats = {"yn": "*fp16", "y": f"*{kind}", "totals": "*fp32", "early": "*fp32"}
+    pointers = {**floats, "sweeps": "*i32", "work": "*i32", "progress": "*i32"}
     numbers = {"chains": "i32", "columns": "i32", "steps": "i32", "c0": "fp32"}
     compiled = aot.compile(
         lucid_prefill_specialized,
@@ -38,8 +39,8 @@ def test_solve(size, kind):
     resources = aot.resources(compiled)
     assert resources["stack"] == 0 and resources["shared"] <= 227 * 1024
     sass = aot.sass(compiled)
-    # In steps of 16: entries against a tile are padded / 16, the product with y 4. In the sweep's loop one of each.
+    # In steps of 16: entries against a tile are padded / 16, the product with y 4. In a sweep's loop one of each.
     loops = [body for body in aot.loops(sass) if "MUFU.EX2" in body]
-    assert [body.count("HGMMA") for body in loops] == [padded // 16 + 4] * 2, "one loop a warpgroup"
+    assert [body.count("HGMMA") for body in loops] == [padded // 16 + 4] * 4, "an early and a closing one, a warpgroup"
     # One wait a product would mean that the compiler gave up overlapping them ("wgmma serialized").
     assert sass.count("WARPGROUP.DEPBAR") < sass.count("HGMMA") / 4

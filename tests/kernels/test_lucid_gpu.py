@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 from lcbench_kernels.common.inputs import KINDS, make_keys
-from lcbench_kernels.lucid import precondition, reference
+from lcbench_kernels.lucid import plan, precondition, reference
 
 pytestmark = pytest.mark.gpu
 
@@ -92,6 +92,22 @@ def test_a_long_sequence(impl, size, kind):
     """More row blocks than the device has multiprocessors: programs wait, and take further tasks."""
     k, v = inputs(kind, 20_000, size)
     assert error(precondition(k, v, impl=impl), exact(k, v)) <= bound(size)
+
+
+@pytest.mark.parametrize("size", [64, 96, 128])
+@kinds
+def test_rows_in_two_parts(monkeypatch, size, kind):
+    """As the rows of long sequences are, with closing sweeps so short that those of others are as well."""
+    monkeypatch.setattr(plan, "REACH", 0.05)
+    k, v = inputs(kind, 2500, size)
+    limits = torch.tensor([0, 900, 1000, 2500], dtype=torch.int32, device="cuda")
+    made = plan.plan_of(k, None, limits, programs=torch.cuda.get_device_properties("cuda").multi_processor_count)
+    assert made.slots and len(made.sweeps) > len(made.tasks)
+    assert error(precondition(k, v, impl="gluon"), exact(k, v)) <= bound(size)
+    y = precondition(k, v, cu_seqlens=limits, impl="gluon")
+    for begin, end in pairwise(limits.tolist()):
+        one = slice(begin, end)
+        assert error(y[:, :, one], exact(k[:, :, one], v[:, :, one])) <= bound(size)
 
 
 @solves

@@ -15,6 +15,10 @@ CASES = {
     "nothing before": dict(batch=2, heads=2, steps=40, lengths=[0, 0]),
     "packed": dict(batch=1, heads=2, steps=90, cu_seqlens=[0, 40, 40, 41, 90]),
     "packed in groups": dict(batch=1, heads=2, steps=90, cu_seqlens=[0, 40, 57, 90], group=2),
+    "in two parts": dict(batch=1, heads=3, steps=470, reach=5),
+    "in two parts, in groups": dict(batch=2, heads=2, steps=470, reach=3, group=3),
+    "in two parts, packed": dict(batch=1, heads=2, steps=400, cu_seqlens=[0, 16, 280, 400], reach=6),
+    "no parts with a past": dict(batch=1, heads=2, steps=400, lengths=[5], reach=6),
 }
 cases = pytest.mark.parametrize("arguments", CASES.values(), ids=CASES)
 
@@ -39,12 +43,42 @@ def test_every_new_token_is_in_one_row_and_every_row_in_one_block(arguments):
     batch, heads, steps = (arguments[name] for name in ("batch", "heads", "steps"))
     tokens = torch.zeros(batch * heads, steps, dtype=int)
     blocks = torch.zeros(made.lines, made.columns // made.block, dtype=int)
-    for line, block, _, _, _, source, rows, rest in made.tasks.tolist():
-        assert 1 <= rows <= made.block and rest == 0
+    for number, (line, block, _, _, _, source, rows, own) in enumerate(made.tasks.tolist()):
+        assert 1 <= rows <= made.block and own == number
         tokens[line, source : source + rows] += 1
         blocks[line, block] += 1
     assert (tokens == 1).all()
     assert (blocks[:, : made.past_blocks] == 0).all() and (blocks[:, made.past_blocks :] == 1).all()
+
+
+@cases
+def test_sweeps_need_earlier_ones_alone(arguments):
+    made = make(arguments)
+    solved, swept, waiting = {}, {}, {}
+    for *task, split, closing, slot in made.sweeps.tolist():
+        _, block, first, fresh, chain, _, _, number = task
+        assert task == made.tasks[number].tolist()
+        if not closing:
+            assert first < split <= fresh + solved.get(chain, 0), "what it takes is made, or nearly"
+            # Whoever had the slot before has read it once the block before the split is solved.
+            assert waiting.get(slot, (chain, 0))[0] == chain and waiting.get(slot, (chain, 0))[1] < split
+            waiting[slot] = (chain, block)
+            swept[chain, block] = split
+        else:
+            assert split == swept.pop((chain, block), first)
+            assert block - fresh == solved.get(chain, 0)
+            solved[chain] = block - fresh + 1
+    assert not swept and sum(solved.values()) == len(made.tasks)
+    assert set(waiting) <= set(range(made.slots))
+    cut = "reach" in arguments and "lengths" not in arguments
+    assert bool(waiting) == cut and len(made.sweeps) >= len(made.tasks)
+
+
+def test_a_closing_sweep_is_as_long_as_asked():
+    made = plan(1, 1, 470, block=16, reach=5)
+    closing = made.sweeps[made.sweeps[:, 9] == 1]
+    assert (closing[:, 1] - closing[:, 8]).tolist() == [*range(7), *[5] * 23]
+    assert made.slots == 6
 
 
 def test_sequences_begin_at_blocks_and_see_themselves_alone():

@@ -15,11 +15,19 @@ STAGES = 4  # tiles of a ring: 222 KB of shared memory at 128 columns, of 227
 Past = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def precondition(k: torch.Tensor, v: torch.Tensor, past: Past | None, cu_seqlens: torch.Tensor | None) -> torch.Tensor:
+def precondition(
+    k: torch.Tensor,
+    v: torch.Tensor,
+    past: Past | None,
+    cu_seqlens: torch.Tensor | None,
+    *,
+    dtype: torch.dtype | None = None,
+) -> torch.Tensor:
     """Arguments as in `api.precondition`; D = Dv <= 128, on a device of compute capability 9.0. Memory O(N D).
 
-    Operands of products are fp16 whatever the dtype, sums and exponentials fp32. Lengths of pasts and of sequences are
-    read on the host, which waits for the device. No gradients: `autograd.py` has them.
+    dtype: of y, v's where none is given. Operands of products are fp16 whatever the dtypes, sums and exponentials fp32.
+    Lengths of pasts and of sequences are read on the host, which waits for the device. No gradients: `autograd.py` has
+    them.
 
     Raises ValueError where that is not what is given, and as `prepare` and `plan_of` do.
     """
@@ -27,8 +35,9 @@ def precondition(k: torch.Tensor, v: torch.Tensor, past: Past | None, cu_seqlens
         raise ValueError("the gluon solve runs on CUDA devices of compute capability 9.0 (Hopper)")
     if k.shape[-1] > 128:
         raise ValueError(f"the gluon solve takes heads up to 128, not {k.shape[-1]}; impl=triton takes up to 256")
-    plan = plan_of(k, past, cu_seqlens, grouped=True)
-    y = torch.empty(v.shape, dtype=v.dtype, device=v.device)
+    programs = torch.cuda.get_device_properties(k.device).multi_processor_count
+    plan = plan_of(k, past, cu_seqlens, programs=programs)
+    y = torch.empty(v.shape, dtype=dtype or v.dtype, device=v.device)
     if not len(plan.tasks):
         return y
     exponent = None
@@ -37,7 +46,7 @@ def precondition(k: torch.Tensor, v: torch.Tensor, past: Past | None, cu_seqlens
         v = torch.ldexp(v, -exponent).half()
         past = None if past is None else (past[0], torch.ldexp(past[1].float(), -exponent).half(), past[2])
     launch(prepare(k, v, past, plan, keep_values=True), plan, y)
-    return y if exponent is None else torch.ldexp(y, exponent)
+    return y if exponent is None else y.ldexp_(exponent)
 
 
 def _exponent(v: torch.Tensor, past: Past | None) -> torch.Tensor:
@@ -52,17 +61,20 @@ def _exponent(v: torch.Tensor, past: Past | None) -> torch.Tensor:
 
 def launch(scratch: Scratch, plan: Plan, y: torch.Tensor) -> None:
     """The solve: y [B, Hkv, T, D] contiguous, of any floating dtype, from a scratch that keeps the values."""
-    assert scratch.vn is not None
+    assert scratch.vn is not None and scratch.progress is not None
     padded = scratch.kn.shape[-1]
     blocks = plan.columns // BLOCK
-    progress = torch.zeros(plan.lines * blocks, 4, dtype=torch.int32, device=y.device)
     totals = torch.empty(plan.lines, blocks, padded, dtype=torch.float32, device=y.device)
     if plan.past_blocks:
         past = scratch.yn[:, : plan.past_blocks * BLOCK].view(plan.lines, plan.past_blocks, BLOCK, padded)
-        totals[:, : plan.past_blocks] = past.sum(2, dtype=torch.float32).cumsum(1)
-    lucid_prefill_specialized[(len(plan.tasks),)](
+        by_block = past.sum(2, dtype=torch.float32)
+        last = by_block[:, -3:]  # the sums behind these blocks are all that new blocks look back to
+        rest = (by_block.sum(1) - last.sum(1))[:, None]
+        totals[:, plan.past_blocks - last.shape[1] : plan.past_blocks] = rest + last.cumsum(1)
+    early = torch.empty(plan.slots, BLOCK, padded, dtype=torch.float32, device=y.device)
+    lucid_prefill_specialized[(len(plan.sweeps),)](
         _tiles(scratch.kn), _tiles(scratch.inv, 64), _tiles(scratch.yn), _tiles(scratch.vn), scratch.yn, y, totals,
-        plan.tasks, scratch.work, progress, plan.chains, plan.columns, y.shape[2], scratch.c0,
+        early, plan.sweeps, scratch.work, scratch.progress, plan.chains, plan.columns, y.shape[2], scratch.c0,
         D=padded, STAGES=STAGES, V_TYPE=gl.bfloat16 if scratch.vn.dtype == torch.bfloat16 else gl.float16,
         SIZE=y.shape[3], num_warps=4,
     )  # fmt: skip

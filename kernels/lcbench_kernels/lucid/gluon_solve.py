@@ -19,6 +19,10 @@ and it is handed over without a flag: all bits of `yn` are set beforehand, which
 NaN is stored as 7fff), and who waits for it loads it again and again until none is left. A flag would cost a fence on
 either side and a round trip more; the copy engine, which cannot look at what it copies, needs one.
 
+**Rows in two parts.** A row block whose sweep is long is swept by two programs: an early one takes the columns up to
+its split and leaves their sum in `early`, a closing one starts from that. So what is long is done ahead of time, while
+the chain is still too short to keep all programs busy, and the last rows end soon after one another.
+
 **Entries less their mean.** Keys of trained models point a common way, so that the entries of a row are much alike, and
 rounding them to fp16 is most of the error. Each warpgroup takes c, the mean of its entries over its first tile, off all
 of them but those of block r-2: sum_j P_j Y_j = sum_j (P_j - c) Y_j + c sum_j Y_j, and one warp keeps the sums of y.
@@ -79,18 +83,81 @@ def _hand_over(bar):
 
 
 @gluon.jit
+def _sweep(
+    acc, mine, ring, bars, lead, tiles, apart, c0, STAGES: gl.constexpr, ENTRIES: gl.constexpr, LEFT: gl.constexpr,
+):  # fmt: skip
+    """acc + (entries - c) y over the next `tiles` of both rings, behind `lead` tiles of keys; and c.
+
+    The last `apart` tiles are swept with all of their entries. c is 0 where there are no others.
+    """
+    Y_FULL: gl.constexpr = BARS + 2 * STAGES
+    Y_EMPTY: gl.constexpr = BARS + 3 * STAGES
+    c = 0.0
+    if tiles > 0:
+        entries = _entries(mine, ring, bars, lead, c0, STAGES, ENTRIES)
+        c = gl.where(tiles > apart, gl.sum(gl.sum(entries, axis=1), axis=0) / 4096, 0.0)
+        p = gl.convert_layout((entries - c).to(gl.float16), LEFT)
+        for t in range(1, tiles):
+            at, parity = _slot(t + lead, STAGES)
+            zeros = gl.zeros([64, 64], gl.float32, ENTRIES)
+            mbarrier.wait(bars.index(BARS + at), parity)
+            s = warpgroup_mma(mine, ring.index(at).permute((1, 0)), zeros, use_acc=False, is_async=True)
+            y_at, parity = _slot(t - 1, STAGES)
+            mbarrier.wait(bars.index(Y_FULL + y_at), parity)
+            acc = warpgroup_mma(p, ring.index(STAGES + y_at), acc, is_async=True)
+            s = warpgroup_mma_wait(1, deps=[s])
+            mbarrier.arrive(bars.index(BARS + STAGES + at), count=1)
+            shift = gl.where(t < tiles - apart, c, 0.0)
+            upcoming = gl.convert_layout((gl.exp2(s - c0) - shift).to(gl.float16), LEFT)
+            acc = warpgroup_mma_wait(0, deps=[acc])
+            mbarrier.arrive(bars.index(Y_EMPTY + y_at), count=1)
+            p = upcoming
+        y_at, parity = _slot(tiles - 1, STAGES)
+        mbarrier.wait(bars.index(Y_FULL + y_at), parity)
+        acc = warpgroup_mma(p, ring.index(STAGES + y_at), acc, is_async=True)
+        acc = warpgroup_mma_wait(0, deps=[acc])
+        mbarrier.arrive(bars.index(Y_EMPTY + y_at), count=1)
+    return acc, c
+
+
+@gluon.jit
+def _sweep_early(
+    W: gl.constexpr, D: gl.constexpr, STAGES: gl.constexpr,
+    own, ring, sums, bars, progress, early, slot, line, block, first, split, columns, c0,
+):  # fmt: skip
+    """The part of the columns before `split` in the sum of rows 64 W .. 64 W + 63 of the row block, to `early`."""
+    ENTRIES: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, 64, 16])
+    VALUES: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, D, 16])
+    LEFT: gl.constexpr = gl.DotOperandLayout(0, VALUES, 2)
+    mbarrier.wait(bars.index(0), 0)
+    acc = gl.zeros([64, D], gl.float32, VALUES)
+    acc, c = _sweep(acc, own.index(W), ring, bars, 0, 2 * (split - first), 0, c0, STAGES, ENTRIES, LEFT)
+    mbarrier.wait(bars.index(5), 0)
+    acc += (c * sums.index(0).load(gl.SliceLayout(0, VALUES)))[None, :]
+    gl.store(_places(early + slot.to(gl.int64) * (128 * D), W, D, VALUES), acc)
+    barrier()
+    gl.atomic_add(progress + (line * (columns // 128) + block) * 4 + 3, 1, sem="release", scope="gpu")
+
+
+@gluon.jit
+def _places(tile, W: gl.constexpr, D: gl.constexpr, VALUES: gl.constexpr):
+    """Pointers to rows 64 W .. 64 W + 63 of [128, D]."""
+    row = W * 64 + gl.arange(0, 64, gl.SliceLayout(1, VALUES))[:, None]
+    return tile + row * D + gl.arange(0, D, gl.SliceLayout(0, VALUES))[None, :]
+
+
+@gluon.jit
 def _solve(
     W: gl.constexpr, D: gl.constexpr, STAGES: gl.constexpr, V_TYPE: gl.constexpr, SIZE: gl.constexpr,
-    own, squares, ring, sums, bars, yn, y, amax, progress, line, block, first, fresh, source, rows, columns, steps, c0,
+    own, squares, ring, sums, bars, yn, y, amax, progress, early, slot, line, block, first, fresh, split, source, rows,
+    columns, steps, c0,
 ):  # fmt: skip
-    """Rows 64 W .. 64 W + 63 of the row block."""
+    """Rows 64 W .. 64 W + 63 of the row block, from what the early sweep left of them, if there is one."""
     ENTRIES: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, 64, 16])
     VALUES: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, D, 16])
     LEFT: gl.constexpr = gl.DotOperandLayout(0, VALUES, 2)
     WORDS: gl.constexpr = gl.BlockedLayout([1, 4], [256 // D, D // 8], [4, 1], [1, 0])
     TILE_OF_WORDS: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, D // 2], gl.int32)
-    Y_FULL: gl.constexpr = BARS + 2 * STAGES
-    Y_EMPTY: gl.constexpr = BARS + 3 * STAGES
     TILE: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, D], gl.float16)
     of_v = reinterpret(ring, V_TYPE, [2 * STAGES, 64, D], TILE)
     mine = own.index(W)
@@ -118,33 +185,13 @@ def _solve(
     squares.index(4 + 2 * W).store((p1 * there).to(gl.float16))
 
     # The sweep
-    tiles = gl.maximum(2 * (blocks - 1), 0)
+    tiles = gl.maximum(2 * (block - 1 - split), 0)
     acc = gl.zeros([64, D], gl.float32, VALUES)
-    c = 0.0
-    if tiles > 0:
-        entries = _entries(mine, ring, bars, 2, c0, STAGES, ENTRIES)
-        c = gl.where(tiles > 2, gl.sum(gl.sum(entries, axis=1), axis=0) / 4096, 0.0)
-        p = gl.convert_layout((entries - c).to(gl.float16), LEFT)
-        for t in range(1, tiles):
-            at, parity = _slot(t + 2, STAGES)
-            zeros = gl.zeros([64, 64], gl.float32, ENTRIES)
-            mbarrier.wait(bars.index(BARS + at), parity)
-            s = warpgroup_mma(mine, ring.index(at).permute((1, 0)), zeros, use_acc=False, is_async=True)
-            y_at, parity = _slot(t - 1, STAGES)
-            mbarrier.wait(bars.index(Y_FULL + y_at), parity)
-            acc = warpgroup_mma(p, ring.index(STAGES + y_at), acc, is_async=True)
-            s = warpgroup_mma_wait(1, deps=[s])
-            mbarrier.arrive(bars.index(BARS + STAGES + at), count=1)
-            shift = gl.where(t < tiles - 2, c, 0.0)
-            upcoming = gl.convert_layout((gl.exp2(s - c0) - shift).to(gl.float16), LEFT)
-            acc = warpgroup_mma_wait(0, deps=[acc])
-            mbarrier.arrive(bars.index(Y_EMPTY + y_at), count=1)
-            p = upcoming
-        y_at, parity = _slot(tiles - 1, STAGES)
-        mbarrier.wait(bars.index(Y_FULL + y_at), parity)
-        acc = warpgroup_mma(p, ring.index(STAGES + y_at), acc, is_async=True)
-        acc = warpgroup_mma_wait(0, deps=[acc])
-        mbarrier.arrive(bars.index(Y_EMPTY + y_at), count=1)
+    if split > first:
+        while load_acquire(progress + at_block * 4 + 3) < 2:
+            pass
+        acc = gl.load(_places(early + slot.to(gl.int64) * (128 * D), W, D, VALUES))
+    acc, c = _sweep(acc, mine, ring, bars, 2, tiles, 2, c0, STAGES, ENTRIES, LEFT)
 
     # Z
     for half in gl.static_range(2):
@@ -168,7 +215,6 @@ def _solve(
     # y of the block before, half by each warpgroup, then this block's
     row = W * 64 + gl.arange(0, 64, gl.SliceLayout(1, VALUES))[:, None]
     column = gl.arange(0, D, gl.SliceLayout(0, VALUES))[None, :]
-    at_scratch = at_block.to(gl.int64) * (128 * D) + row * D + column
     chain = progress + (at_block - index) * 4
     mbarrier.wait(bars.index(4), 0)
     if blocks > 0:
@@ -183,7 +229,7 @@ def _solve(
     for half in gl.static_range(2):
         rest = warpgroup_mma(squares.index(3 + 2 * W + half), own.index(half), rest, is_async=True)
     rest = warpgroup_mma_wait(0, deps=[rest])
-    gl.store(yn + at_scratch, rest.to(gl.float16))
+    gl.store(_places(yn + at_block.to(gl.int64) * (128 * D), W, D, VALUES), rest.to(gl.float16))
     barrier()
     gl.atomic_add(chain + W, 1, sem="release", scope="gpu")
     sums.index(1 + W).store(gl.sum(rest, axis=0))
@@ -193,33 +239,38 @@ def _solve(
 
 
 @gluon.jit
-def _sum(D: gl.constexpr, sums, bars, totals, progress, line, block, first, fresh, columns):
+def _sum(D: gl.constexpr, sums, bars, totals, progress, line, block, first, fresh, split, closing, columns):
     """The sums of y: `totals` holds, block by block, the sum of all y of a chain up to that block's last.
 
-    The sweep needs the sum up to three blocks before; behind it, this block's y are added to the chain.
+    A closing sweep needs the sum from its split up to three blocks before its own; behind it, this block's y are added
+    to the chain. An early one needs the sum up to its split.
     """
     ROW: gl.constexpr = gl.BlockedLayout([D // 32], [32], [1], [0])
     index = block - fresh
     at_block = line * (columns // 128) + block
     chain = progress + (at_block - index) * 4
     here = totals + at_block.to(gl.int64) * D + gl.arange(0, D, ROW)
+    end = gl.where(closing, block - 2, split)
     before = gl.zeros([D], gl.float32, ROW)
-    if block - first > 2:
-        while load_acquire(chain + 2) < index - 2:
+    if end > gl.where(closing, split, first):
+        while load_acquire(chain + 2) < end - fresh:
             pass
-        before = gl.load(here - 3 * D)
+        before = gl.load(here - (block - end + 1) * D)
+        if closing & (split > first):
+            before -= gl.load(here - (block - split + 1) * D)
     sums.index(0).store(before)
     barrier()
     mbarrier.arrive(bars.index(5), count=1)
-    mbarrier.wait(bars.index(6), 0)
-    total = sums.index(1).load(ROW) + sums.index(2).load(ROW)
-    if block > first:
-        while load_acquire(chain + 2) < index:
-            pass
-        total += gl.load(here - D)
-    gl.store(here, total)
-    barrier()
-    gl.atomic_add(chain + 2, 1, sem="release", scope="gpu")
+    if closing:
+        mbarrier.wait(bars.index(6), 0)
+        total = sums.index(1).load(ROW) + sums.index(2).load(ROW)
+        if block > first:
+            while load_acquire(chain + 2) < index:
+                pass
+            total += gl.load(here - D)
+        gl.store(here, total)
+        barrier()
+        gl.atomic_add(chain + 2, 1, sem="release", scope="gpu")
 
 
 @gluon.jit
@@ -250,46 +301,75 @@ def _load_y(
 @gluon.jit
 def _copy(
     D: gl.constexpr, STAGES: gl.constexpr, V_TYPE: gl.constexpr,
-    kn_desc, inv_desc, yn_desc, v_desc, own, squares, ring, bars, progress, task, line, block, first, fresh, columns,
+    kn_desc, inv_desc, yn_desc, v_desc, own, squares, ring, bars, progress, line, block, first, fresh, split, closing,
+    task, columns,
 ):  # fmt: skip
     """The copying warp: every tile, in the order in which it is used."""
     TILE: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, D], gl.float16)
     Y_FULL: gl.constexpr = BARS + 2 * STAGES
     of_v = reinterpret(ring, V_TYPE, [2 * STAGES, 64, D], TILE)
     row = line * columns + block * 128
-    start = line * columns + first * 128
+    before = gl.where(closing, split, first)  # where the sweep begins
+    start = line * columns + before * 128
     chain = progress + (line * (columns // 128) + fresh) * 4
+    lead = gl.where(closing, 2, 0)
+    tiles = gl.where(closing, gl.maximum(2 * (block - 1 - split), 0), 2 * (split - first))
 
-    mbarrier.expect(bars.index(0), 2 * 64 * D * 2 + 3 * 64 * 64 * 2)
+    if closing:
+        mbarrier.expect(bars.index(0), 2 * 64 * D * 2 + 3 * 64 * 64 * 2)
+    else:
+        mbarrier.expect(bars.index(0), 2 * 64 * D * 2)
     tma_load(kn_desc, [row, 0], bars.index(0), own.index(0))
     tma_load(kn_desc, [row + 64, 0], bars.index(0), own.index(1))
-    for i in gl.static_range(2):
-        _load_tile(kn_desc, gl.maximum(row - 128, start) + i * 64, ring, bars, BARS, 0, i, D, STAGES)
-    tma_load(inv_desc, [task * 128, 0], bars.index(0), squares.index(0))
-    tma_load(inv_desc, [task * 128 + 64, 0], bars.index(0), squares.index(1))
-    tma_load(inv_desc, [task * 128 + 64, 64], bars.index(0), squares.index(2))
-    tiles = gl.maximum(2 * (block - first - 1), 0)
-    need = first - fresh + 1
+    if closing:
+        for i in gl.static_range(2):
+            _load_tile(kn_desc, gl.maximum(row - 128, start) + i * 64, ring, bars, BARS, 0, i, D, STAGES)
+        tma_load(inv_desc, [task * 128, 0], bars.index(0), squares.index(0))
+        tma_load(inv_desc, [task * 128 + 64, 0], bars.index(0), squares.index(1))
+        tma_load(inv_desc, [task * 128 + 64, 64], bars.index(0), squares.index(2))
+    need = before - fresh + 1
     done = 0
     for t in range(tiles):
-        _load_tile(kn_desc, start + t * 64, ring, bars, BARS, 0, 2 + t, D, STAGES)
+        _load_tile(kn_desc, start + t * 64, ring, bars, BARS, 0, lead + t, D, STAGES)
         if t > 0:
             done = _load_y(t - 1, done, yn_desc, start, need, chain, ring, bars, Y_FULL, D, STAGES)
-    for half in gl.static_range(2):
-        at, parity = _slot(2 + tiles + half, STAGES)
-        mbarrier.wait(bars.index(BARS + STAGES + at), parity ^ 1)
-        mbarrier.expect(bars.index(BARS + at), 64 * D * 2)
-        tma_load(v_desc, [row + half * 64, 0], bars.index(BARS + at), of_v.index(at))
+    if closing:
+        for half in gl.static_range(2):
+            at, parity = _slot(2 + tiles + half, STAGES)
+            mbarrier.wait(bars.index(BARS + STAGES + at), parity ^ 1)
+            mbarrier.expect(bars.index(BARS + at), 64 * D * 2)
+            tma_load(v_desc, [row + half * 64, 0], bars.index(BARS + at), of_v.index(at))
     if tiles > 0:
         _load_y(tiles - 1, done, yn_desc, start, need, chain, ring, bars, Y_FULL, D, STAGES)
 
 
+@gluon.jit
+def _solve_or_sweep(
+    W: gl.constexpr, D: gl.constexpr, STAGES: gl.constexpr, V_TYPE: gl.constexpr, SIZE: gl.constexpr,
+    own, squares, ring, sums, bars, yn, y, amax, progress, early, slot, line, block, first, fresh, split, closing,
+    source, rows, columns, steps, c0,
+):  # fmt: skip
+    if closing:
+        _solve(
+            W, D, STAGES, V_TYPE, SIZE,
+            own, squares, ring, sums, bars, yn, y, amax, progress, early, slot, line, block, first, fresh, split,
+            source, rows, columns, steps, c0,
+        )  # fmt: skip
+    else:
+        _sweep_early(W, D, STAGES, own, ring, sums, bars, progress, early, slot, line, block, first, split, columns, c0)
+
+
 @gluon.jit(do_not_specialize=["chains", "steps"])
 def lucid_prefill_specialized(
-    kn_desc, inv_desc, yn_desc, v_desc, yn, y, totals, tasks, work, progress, chains, columns, steps, c0,
+    kn_desc, inv_desc, yn_desc, v_desc, yn, y, totals, early, sweeps, work, progress, chains, columns, steps, c0,
     D: gl.constexpr, STAGES: gl.constexpr, V_TYPE: gl.constexpr, SIZE: gl.constexpr,
 ):  # fmt: skip
-    """One task (row block) a program, taken by ticket in the table's order. Grid: the number of tasks."""
+    """One sweep a program, taken by ticket in the table's order. Grid: the number of sweeps.
+
+    progress: int32 [lines, columns / 128, 4]. In a chain's first block: the halves of its blocks that are solved, each
+    half by itself, and the blocks that `totals` has; then, in every row block, the halves that are swept early.
+    early: fp32 [slots, 128, D], the early sums of row blocks.
+    """
     TILE: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, D], gl.float16)
     SQUARE: gl.constexpr = gl.NVMMASharedLayout.get_default_for([64, 64], gl.float16)
     own = gl.allocate_shared_memory(gl.float16, [2, 64, D], TILE)
@@ -306,23 +386,27 @@ def lucid_prefill_specialized(
         mbarrier.init(bars.index(BARS + 3 * STAGES + i), count=2)
     fence_async_shared()
 
-    task = gl.atomic_add(work, 1, sem="relaxed", scope="gpu")
-    fields = tasks + task * 8
+    fields = sweeps + gl.atomic_add(work, 1, sem="relaxed", scope="gpu") * 11
     line = gl.load(fields)
     block = gl.load(fields + 1)
     first = gl.load(fields + 2)
     fresh = gl.load(fields + 3)
     source = gl.load(fields + 5)
     rows = gl.load(fields + 6)
+    task = gl.load(fields + 7)
+    split = gl.load(fields + 8)
+    closing = gl.load(fields + 9) > 0
+    slot = gl.load(fields + 10)
     amax = work + 1 + chains + gl.load(fields + 4)
     # Tuples are added, for the compiler of triton 3.6 unpacks none.
-    where = (line, block, first, fresh)
-    solve = (own, squares, ring, sums, bars, yn, y, amax, progress) + where + (source, rows, columns, steps, c0)  # noqa: RUF005
-    copy = (kn_desc, inv_desc, yn_desc, v_desc, own, squares, ring, bars, progress, task) + where + (columns,)  # noqa: RUF005
+    where = (line, block, first, fresh, split, closing)
+    shared = (own, squares, ring, sums, bars)
+    solve = shared + (yn, y, amax, progress, early, slot) + where + (source, rows, columns, steps, c0)  # noqa: RUF005
+    copy = (kn_desc, inv_desc, yn_desc, v_desc, own, squares, ring, bars, progress) + where + (task, columns)  # noqa: RUF005
     gl.warp_specialize(
         [
-            (_solve, (gl.constexpr(0), D, STAGES, V_TYPE, SIZE) + solve),  # noqa: RUF005
-            (_solve, (gl.constexpr(1), D, STAGES, V_TYPE, SIZE) + solve),  # noqa: RUF005
+            (_solve_or_sweep, (gl.constexpr(0), D, STAGES, V_TYPE, SIZE) + solve),  # noqa: RUF005
+            (_solve_or_sweep, (gl.constexpr(1), D, STAGES, V_TYPE, SIZE) + solve),  # noqa: RUF005
             (_sum, (D, sums, bars, totals, progress) + where + (columns,)),  # noqa: RUF005
             (_copy, (D, STAGES, V_TYPE) + copy),  # noqa: RUF005
         ],

@@ -20,17 +20,18 @@ import torch
 BLOCK = 128  # tokens; the kernels take other powers of two from 16 on, for tests
 
 L2 = 131072  # tokens of all chains that are solved at a time, and whose keys and y the cache is to hold
-LONG = 16384  # tokens of a chain, from which on PANEL of its row blocks are handed out together
-PANEL = 4
+FEW = 8  # chains that are solved at a time, up to which their rows are swept in two parts
+REACH = 2.5  # column blocks of a closing sweep, for each program that a chain has at a time
+LEAST = 2  # column blocks of an early sweep
 
-FIELDS = 8  # of a task; the last is padding
+FIELDS = 8  # of a task
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """How the lines are laid out, and `tasks`: int32 [n, 8] on the device, one row a block of new tokens, of
 
-    (line, block, first, fresh, chain, source, rows, 0)
+    (line, block, first, fresh, chain, source, rows, number)
 
     line:   whose columns these are
     block:  the row block; its columns are block * BLOCK to (block + 1) * BLOCK
@@ -39,8 +40,18 @@ class Plan:
     chain:  the chain's number; block j >= fresh of it is made when j - fresh + 1 of its blocks are
     source: where its tokens begin along T of k and v
     rows:   how many of its rows are tokens: BLOCK, or fewer in a chain's last block
+    number: of the task itself
 
-    A task needs tasks above it alone, so programs that take them from the top never wait for one that nobody has taken.
+    and `sweeps`: int32 [m, 11], for solves that cut tasks in two: the fields of a task, then
+
+    split:   a closing sweep takes the columns from this block on and solves the task; those before it are an early
+             sweep's, which leaves their part of the sum. Where it is `first`, there is no early one
+    closing: 1 or 0
+    slot:    where that sum is left, one of `slots`
+
+    A task needs tasks above it alone, a sweep sweeps, so programs that take them from the top never wait for one that
+    nobody has taken. Slots are used again: an early sweep ends behind the solution of the block before its split, whose
+    own sum, and all before it, have been read by then.
     """
 
     lines: int
@@ -50,6 +61,8 @@ class Plan:
     past_blocks: int
     block: int
     tasks: torch.Tensor
+    sweeps: torch.Tensor
+    slots: int
 
 
 def plan(
@@ -60,7 +73,7 @@ def plan(
     lengths: Sequence[int] | None = None,
     cu_seqlens: Sequence[int] | None = None,
     group: int | None = None,
-    panel: int = 1,
+    reach: int = 0,
     block: int = BLOCK,
     device: torch.device | str = "cpu",
 ) -> Plan:
@@ -70,18 +83,20 @@ def plan(
     cu_seqlens: where packed sequences begin and end along `steps`, [0, .., steps]; batch is 1 and there is no past.
     group: chains that are solved at a time, by row block over all of a group, then the next group; all without it.
     Few at a time keep what is read in the cache; enough are needed to keep the device busy while each waits.
-    panel: row blocks of a chain that are handed out one after another before the next chain's: programs that start
-    together then read the same tiles at the same time.
+    reach: of a row block's columns, how many blocks its closing sweep takes. A chain alone is as slow as its blocks
+    follow one another, and its last rows take longest: what can be swept early fills the time when few rows are there,
+    and leaves little at the end, when few programs are. 0: everything, and so it is with a past.
 
     Raises ValueError for packed sequences in a batch or with a past, and for limits that do not rise from 0 to `steps`.
     """
     if cu_seqlens is not None:
         limits = tuple(cu_seqlens)
         check_limits(limits, batch, steps, lengths is not None)
-        return _plan(1, heads, limits, (0,), group, panel, block, torch.device(device))
+        return _plan(1, heads, limits, (0,), group, reach, block, torch.device(device))
     if lengths is not None and len(lengths) != batch:
         raise ValueError(f"{len(lengths)} lengths of pasts for a batch of {batch}")
-    return _plan(batch, heads, (0, steps), tuple(lengths or (0,) * batch), group, panel, block, torch.device(device))
+    pasts = tuple(lengths or (0,) * batch)
+    return _plan(batch, heads, (0, steps), pasts, group, 0 if any(pasts) else reach, block, torch.device(device))
 
 
 def check_limits(limits: Sequence[int], batch: int, steps: int, past: bool) -> None:
@@ -98,12 +113,13 @@ def plan_of(
     past: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
     cu_seqlens: torch.Tensor | None,
     *,
-    grouped: bool = False,
+    programs: int | None = None,
     block: int = BLOCK,
 ) -> Plan:
     """The plan for arguments of `api.precondition`. Reading lengths waits for the device.
 
-    grouped: take sequences a few chains and panels at a time, by what was measured on an H200 (README.md).
+    programs: how many run at a time. Sequences are then taken a few chains at a time, and rows of few chains swept in
+    two parts, by what was measured on an H200 (README.md).
     Raises ValueError as `plan` does, and for lengths beyond the past there is.
     """
     lengths = limits = None
@@ -117,11 +133,13 @@ def plan_of(
     if cu_seqlens is not None:
         limits = cu_seqlens.tolist()
         longest = max((end - begin for begin, end in pairwise(limits)), default=0)
-    group, panel = None, 1
-    if grouped:
-        group, panel = max(1, L2 // max(1, longest)), PANEL if longest >= LONG else 1
+    group, reach = None, 0
+    if programs is not None:
+        group = max(1, L2 // max(1, longest))
+        together = min(group, batch * heads)
+        reach = round(REACH * programs / together) if together <= FEW else 0
     return plan(
-        batch, heads, steps, lengths=lengths, cu_seqlens=limits, group=group, panel=panel, block=block, device=k.device
+        batch, heads, steps, lengths=lengths, cu_seqlens=limits, group=group, reach=reach, block=block, device=k.device
     )
 
 
@@ -132,7 +150,7 @@ def _plan(
     limits: tuple[int, ...],
     lengths: tuple[int, ...],
     group: int | None,
-    panel: int,
+    reach: int,
     block: int,
     device: torch.device,
 ) -> Plan:
@@ -151,24 +169,37 @@ def _plan(
     first = fresh
     if past_blocks:
         first = (past_blocks * block - torch.tensor(lengths)[line // heads]) // block
-    tasks = torch.zeros(len(chain), FIELDS, dtype=torch.int32)
     rows = (sizes[sequence] - index * block).clamp(max=block)
-    fields = (line, fresh + index, first, fresh, chain, begins[sequence] + index * block, rows)
-    tasks[:, : len(fields)] = torch.stack(fields, dim=1)
+    fields = (line, fresh + index, first, fresh, chain, begins[sequence] + index * block, rows, line)
+    tasks = torch.stack([field.expand(len(chain)) for field in fields], dim=1).int()
 
-    groups = chain // (group or lines * sequences)
-    order = chain
-    if len(chain):
-        panels = index // panel
-        order = torch.argsort(
-            ((groups * (panels.max() + 1) + panels) * lines * sequences + chain) * panel + index % panel
-        )
+    chains = lines * sequences
+    order = torch.argsort(_places(chain, index, chains, group or chains))
+    tasks, chain, index = tasks[order], chain[order], index[order]
+    tasks[:, -1] = torch.arange(len(tasks))
+    early = index >= (reach + LEAST if reach else len(index))
+    split = torch.where(early, tasks[:, 1] - reach, tasks[:, 2])
+    slot = torch.where(early, chain * (reach + 1) + index % (reach + 1), 0).int()
+    closing = torch.stack([*tasks.T, split, torch.ones_like(split), slot], dim=1)
+    sweeps = torch.cat([closing, closing[early]])
+    sweeps[len(tasks) :, 9] = 0
+    # An early sweep stands before the closing one of the row block at its split: all that it needs stands above.
+    chain, index = torch.cat([chain, chain[early]]), torch.cat([index, index[early] - reach])
+    order = torch.argsort(_places(chain, index, chains, group or chains) * 2 + sweeps[:, 9])
     return Plan(
         lines=lines,
         heads=heads,
         columns=(past_blocks + int(ends[-1])) * block,
-        chains=lines * sequences,
+        chains=chains,
         past_blocks=past_blocks,
         block=block,
-        tasks=tasks[order].to(device),
+        tasks=tasks.to(device),
+        sweeps=sweeps[order].to(device),
+        slots=chains * (reach + 1) if early.any() else 0,
     )
+
+
+def _places(chain: torch.Tensor, index: torch.Tensor, chains: int, group: int) -> torch.Tensor:
+    """What the order of row blocks rises with: group, then the block's index in its chain, then chain."""
+    longest = index.max() + 1 if len(index) else 1
+    return (chain // group * longest + index) * chains + chain

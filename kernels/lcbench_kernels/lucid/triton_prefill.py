@@ -124,9 +124,11 @@ def precondition(
     past: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
     cu_seqlens: torch.Tensor | None,
     *,
+    dtype: torch.dtype | None = None,
     block: int = BLOCK,
 ) -> torch.Tensor:
-    """Arguments as in `api.precondition`; block: rows that are solved at a time, a power of two from 16 on.
+    """Arguments as in `api.precondition`. dtype: of y, v's where none is given. block: rows that are solved at a time,
+    a power of two from 16 on.
 
     Operands of products are rounded to fp16 whatever the dtype; sums and exponentials are fp32. Memory O(N D), no
     gradients. Values that are padding share the scale of their sequence: they may exceed the real ones by 10^4, not
@@ -137,7 +139,7 @@ def precondition(
     if not (k.is_cuda or triton.knobs.runtime.interpret):
         raise ValueError(f"the triton solve runs on CUDA devices, not on {k.device}")
     plan = plan_of(k, past, cu_seqlens, block=block)
-    y = torch.empty(v.shape, dtype=v.dtype, device=v.device)
+    y = torch.empty(v.shape, dtype=dtype or v.dtype, device=v.device)
     if not len(plan.tasks):
         return y
     scratch = prepare(k, v, past, plan)

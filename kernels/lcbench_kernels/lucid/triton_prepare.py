@@ -227,6 +227,7 @@ class Scratch:
     vn:   None, or v in its dtype [lines, C, DP], laid out like yn; zeros behind D and in rows without a token
     work: int32 [1 + 2 chains]: the ticket and the chains' counters, zero; then the bits of each chain's largest
           value, which `scale_of` makes the scale
+    progress: with vn int32 [lines, C / BLOCK, 4], zeros
     """
 
     kn: torch.Tensor
@@ -234,6 +235,7 @@ class Scratch:
     yn: torch.Tensor
     vn: torch.Tensor | None
     work: torch.Tensor
+    progress: torch.Tensor | None
     c0: float
 
 
@@ -247,8 +249,8 @@ def prepare(
 ) -> Scratch:
     """The scratch of a solve for k, v [B, Hkv, T, D] of any strides and `past` as in `api.precondition`, by `plan`.
 
-    keep_values: whether the scratch has vn. Raises ValueError where keys and values differ in head size or D is beyond
-    256, and for other dtypes than float16, bfloat16 and float32.
+    keep_values: whether the scratch has vn and progress. Raises ValueError where keys and values differ in head size or
+    D is beyond 256, and for other dtypes than float16, bfloat16 and float32.
     """
     size = k.shape[-1]
     if v.shape != k.shape:
@@ -260,9 +262,11 @@ def prepare(
     kn = torch.empty(plan.lines, plan.columns, padded, dtype=torch.float16, device=k.device)
     inv = torch.empty(tasks, plan.block, plan.block, dtype=torch.float16, device=k.device)
     vn = torch.empty(kn.shape, dtype=v.dtype, device=v.device) if keep_values else None
-    work = torch.zeros(1 + 2 * plan.chains, dtype=torch.int32, device=k.device)
     yn = torch.empty_like(kn)
-    scratch = Scratch(kn, inv, yn, vn, work, size**0.5 * math.log2(math.e))
+    marks = plan.lines * (plan.columns // plan.block) * 4 if keep_values else 0
+    zeros = torch.zeros(marks + 1 + 2 * plan.chains, dtype=torch.int32, device=k.device)  # one launch for both
+    work, progress = zeros[marks:], zeros[:marks] if keep_values else None
+    scratch = Scratch(kn, inv, yn, vn, work, progress, size**0.5 * math.log2(math.e))
     gain = math.log2(math.e) ** 0.5 * size**-0.25
 
     if past is not None and plan.past_blocks:
