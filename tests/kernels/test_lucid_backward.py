@@ -35,9 +35,10 @@ def gradients(function, dy: torch.Tensor, *leaves: torch.Tensor) -> tuple[torch.
     return torch.autograd.grad(function(*leaves), leaves, dy)
 
 
-def solve(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def solve(k: torch.Tensor, v: torch.Tensor, *, dtype: torch.dtype) -> torch.Tensor:
+    """The reference computes in what it is given, and widening that is exact."""
     assert not torch.is_grad_enabled()
-    return reference.precondition(k, v, None)
+    return reference.precondition(k, v.to(dtype), None)
 
 
 def blockwise(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -87,8 +88,8 @@ def test_packed_sequences_are_the_sequences_alone(kind, small_blocks):
     k, v, dy = inputs(kind, batch=1)
     pieces = [slice(*pair) for pair in pairwise(bounds)]
 
-    def each_alone(k, v):
-        return torch.cat([reference.precondition(k[:, :, part], v[:, :, part], None) for part in pieces], dim=2)
+    def each_alone(k, v, *, dtype):
+        return torch.cat([solve(k[:, :, part], v[:, :, part], dtype=dtype) for part in pieces], dim=2)
 
     def packed(k, v):
         return precondition_with_grad(k, v, each_alone, cu_seqlens=torch.tensor(bounds, dtype=torch.int32))
@@ -144,6 +145,22 @@ def test_lower_precisions_compute_in_float32(kind, dtype):
         # Equal keys leave gradients by k of 1e-6, subnormal in float16.
         rounding = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps * true.numel() ** 0.5 / true.norm()
         assert error(got, true) < 2 * error(wide, true) + torch.finfo(dtype).eps + rounding
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("keys_learn", [True, False])
+def test_the_solve_takes_what_is_there_and_is_asked_for_what_is_needed(dtype, keys_learn):
+    k, v, dy = (x.to(dtype) for x in inputs("clustered", steps=9))
+    asked = []
+
+    def noting(k, v, *, dtype):
+        asked.append((k.dtype, v.dtype, dtype))
+        return solve(k, v, dtype=dtype)
+
+    y = precondition_with_grad(k.requires_grad_(keys_learn), v.requires_grad_(), noting)
+    torch.autograd.grad(y, v, dy)
+    wide = torch.promote_types(dtype, torch.float32)
+    assert asked == [(dtype, dtype, wide if keys_learn else dtype)] * 2
 
 
 class LargestTensor(TorchDispatchMode):

@@ -91,6 +91,35 @@ def test_views_of_any_strides(impl):
     check(k, v, dy, gradients(impl, k, v, dy))
 
 
+def test_y_is_what_it_is_without_gradients(impl):
+    k, v, _ = inputs("clustered", 700, 128)
+    assert torch.equal(precondition(k.clone().requires_grad_(), v, impl=impl), precondition(k, v, impl=impl))
+
+
+@pytest.mark.parametrize("learns", ["keys", "values"])
+def test_only_one_of_them_learns(impl, learns):
+    k, v, dy = inputs("clustered", 700, 128)
+    both = gradients(impl, k, v, dy)
+    leaf = (k if learns == "keys" else v).detach().clone().requires_grad_()
+    y = precondition(leaf, v, impl=impl) if learns == "keys" else precondition(k, leaf, impl=impl)
+    (alone,) = torch.autograd.grad(y, leaf, dy)
+    assert torch.equal(alone, both[0 if learns == "keys" else 1])
+
+
+def test_a_gradient_of_zero(impl):
+    k, v, dy = inputs("clustered", 500, 80)
+    assert not any(x.any() for x in gradients(impl, k, v, torch.zeros_like(dy)))
+
+
+def test_a_gradient_that_is_no_number_spoils_its_line_and_no_other(impl):
+    k, v, dy = inputs("clustered", 500, 128)
+    exact = gradients(impl, k, v, dy)
+    dy[0, 1, 300, 3] = torch.nan
+    dk, dv = gradients(impl, k, v, dy)
+    assert not dk[0, 1].isfinite().any() and not dv[0, 1, :301].isfinite().all()
+    assert torch.equal(dk[0, 0], exact[0][0, 0]) and torch.equal(dv[0, 0], exact[1][0, 0])
+
+
 @pytest.mark.parametrize("place", ["cpu", "cuda"])
 def test_packed_sequences_are_the_sequences_alone(impl, place):
     bounds = [0, 300, 300, 301, 1000, 1500]

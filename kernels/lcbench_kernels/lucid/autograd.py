@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from lcbench_kernels.lucid import backward
 
-Solve = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Solve = Callable[..., torch.Tensor]
 
 
 def precondition_with_grad(
@@ -22,12 +22,13 @@ def precondition_with_grad(
 ) -> torch.Tensor:
     """y [B, H, T, Dv] in v's dtype, as `solve` makes it, differentiable by k [B, H, T, D] and v [B, H, T, Dv].
 
-    solve(k, v) -> y in v's dtype: any forward implementation, with its cu_seqlens bound. It is called with v in float32
-    (float64 for float64) beside k in its own dtype, once here and once in the backward, where it solves the transposed
-    system: L is symmetric but for its triangle, so that L^T over tokens in reverse order is L of the reversed keys.
+    solve(k, v, dtype=...) -> y in that dtype, rounded once: any forward implementation, with its cu_seqlens bound. It
+    is called with k and v as they are, once here and once in the backward, where it solves the transposed system: L is
+    symmetric but for its triangle, so that L^T over tokens in reverse order is L of the reversed keys. Where k has a
+    gradient it is asked for float32 (float64 for a v of float64), else for v's dtype.
     cu_seqlens [S + 1] int: packed sequences, which tile the T tokens of the one batch row.
 
-    Memory O(T (D + Dv)) a head, the backward included. On CUDA the gradient by k is the Triton kernel's, but for
+    Memory O(T (D + Dv)) a head, the backward included. On CUDA the gradient by k is the Triton kernels', but for
     float64; elsewhere it is that of `backward.py`. Gradients of gradients are refused by torch (RuntimeError).
     """
     return Precondition.apply(k, v, solve, cu_seqlens)
@@ -40,62 +41,62 @@ class Precondition(torch.autograd.Function):
     def forward(
         ctx: Any, k: torch.Tensor, v: torch.Tensor, solve: Solve, cu_seqlens: torch.Tensor | None
     ) -> torch.Tensor:
-        if cu_seqlens is not None:
-            cu_seqlens = cu_seqlens.to(k.device)
-        y = solve(k, _wide(v))
         ctx.solve = solve
-        kept = _kept(k, y) if ctx.needs_input_grad[0] else ()
-        ctx.save_for_backward(k, cu_seqlens, *kept)
-        return y.to(v.dtype)
+        kept: tuple[torch.Tensor, ...] = ()
+        if not ctx.needs_input_grad[0]:
+            y = solve(k, v, dtype=v.dtype)
+        elif _by_kernels(k):
+            from lcbench_kernels.lucid import triton_bwd
+
+            kept, y = triton_bwd.halve(solve(k, v, dtype=torch.float32), v.dtype)
+        else:
+            kept = (solve(k, v, dtype=_wide(v)),)
+            y = kept[0].to(v.dtype)
+        ctx.save_for_backward(k, None if cu_seqlens is None else cu_seqlens.to(k.device), *kept)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         k, cu_seqlens, *kept = ctx.saved_tensors
-        order = None if cu_seqlens is None else _reversed_order(cu_seqlens, k.shape[2])
-        dv = _reverse(ctx.solve(_reverse(k, order), _reverse(_wide(dy), order)), order)
-        dk = _keys_gradient(k, kept, dv, cu_seqlens) if ctx.needs_input_grad[0] else None
-        return dk, dv.to(dy.dtype) if ctx.needs_input_grad[1] else None, None, None
+        order = _reversed_order(cu_seqlens, k.shape[2], k.device)
+        dk = None
+        if not ctx.needs_input_grad[0]:
+            dv = _transposed(ctx.solve, k, dy, order, dy.dtype)
+        elif _by_kernels(k):
+            from lcbench_kernels.lucid import triton_bwd
+
+            y, largest = kept
+            dk, dv = triton_bwd.gradients(k, (y, largest), dy, ctx.solve, order, cu_seqlens)
+        else:
+            wide = _transposed(ctx.solve, k, dy, order, _wide(dy))
+            dk, dv = backward.keys_gradient(k, kept[0], wide, cu_seqlens), wide.to(dy.dtype)
+        return dk, dv if ctx.needs_input_grad[1] else None, None, None
 
 
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    """In float32, float64 for float64: y and dv are products' operands later, and rounding to bfloat16 first would
-    cost the gradient by k as much as all else together.
+def _wide(x: torch.Tensor) -> torch.dtype:
+    """float32, float64 for float64: y and dv are products' operands later, and rounding to bfloat16 first would cost
+    the gradient by k as much as all else together.
     """
-    return x if x.dtype == torch.float64 else x.float()
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def _by_kernel(k: torch.Tensor) -> bool:
+def _by_kernels(k: torch.Tensor) -> bool:
     return k.is_cuda and k.dtype != torch.float64
 
 
-def _kept(k: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """What the backward needs of y: for the kernel, the float16 it multiplies."""
-    if not _by_kernel(k):
-        return (y,)
-    from lcbench_kernels.lucid import triton_bwd
-
-    return triton_bwd.halve(y)
-
-
-def _keys_gradient(
-    k: torch.Tensor, kept: list[torch.Tensor], dv: torch.Tensor, cu_seqlens: torch.Tensor | None
+def _transposed(
+    solve: Solve, k: torch.Tensor, dy: torch.Tensor, order: torch.Tensor, dtype: torch.dtype
 ) -> torch.Tensor:
-    if not _by_kernel(k):
-        return backward.keys_gradient(k, kept[0], dv, cu_seqlens)
-    from lcbench_kernels.lucid import triton_bwd
-
-    y, scale = kept
-    return triton_bwd.keys_gradient(k, (y, scale), triton_bwd.halve(dv), cu_seqlens)
+    """dv = L^-T dy in `dtype`."""
+    return solve(k.index_select(2, order), dy.index_select(2, order), dtype=dtype).index_select(2, order)
 
 
-def _reversed_order(cu_seqlens: torch.Tensor, steps: int) -> torch.Tensor:
-    """The token that takes each place [T] int64 when every packed sequence is reversed where it stands."""
+def _reversed_order(cu_seqlens: torch.Tensor | None, steps: int, device: torch.device) -> torch.Tensor:
+    """The token that takes each place [T] int64 when every sequence is reversed where it stands."""
+    if cu_seqlens is None:
+        return torch.arange(steps - 1, -1, -1, device=device)
     bounds = cu_seqlens.long()
-    token = torch.arange(steps, device=bounds.device)
+    token = torch.arange(steps, device=device)
     sequence = torch.searchsorted(bounds, token, right=True) - 1
     return bounds[sequence] + bounds[sequence + 1] - 1 - token
-
-
-def _reverse(x: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
-    return x.flip(2) if order is None else x.index_select(2, order)
