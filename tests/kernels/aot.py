@@ -56,6 +56,26 @@ def loops(sass: str) -> list[str]:
     return ["\n".join(text for _, text in lines[first : last + 1]) for first, last in inner]
 
 
+def spoiled_descriptors(sass: str) -> list[str]:
+    """Where the upper half of a wgmma descriptor is made of a register that is not known to be zero.
+
+    A descriptor is an address in its lower half plus constants. ptxas of CUDA 12.8 keeps it in uniform
+    registers, and where it uses an address a second time, it has been seen to add the carry to the address itself.
+    """
+    lines = [text.strip() for text in re.findall(r"/\*[0-9a-f]{4,}\*/\s+(.*?);", sass)]
+    found = []
+    for at, line in enumerate(lines):
+        carried = re.match(r"UIADD3\.X UR\d+, UR(\d+), (?:0x4|0x8|-0x7)", line)
+        if carried is None:
+            continue
+        number = int(carried[1])
+        writes = re.compile(rf"\S+ UR{number},|\S+\.64 UR{number - 1},")
+        written = next((earlier for earlier in reversed(lines[:at]) if writes.match(earlier)), "")
+        if not re.match(rf"UMOV UR{number}, URZ", written):
+            found.append(line)
+    return found
+
+
 def _cuobjdump(compiled: Any, option: str) -> str:
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:

@@ -39,6 +39,7 @@ def test_solve(size, kind):
     resources = aot.resources(compiled)
     assert resources["stack"] == 0 and resources["shared"] <= 227 * 1024
     sass = aot.sass(compiled)
+    assert not aot.spoiled_descriptors(sass)
     # In steps of 16: entries against a tile are padded / 16, the product with y 4. In a sweep's loop one of each.
     loops = [body for body in aot.loops(sass) if "MUFU.EX2" in body]
     assert [body.count("HGMMA") for body in loops] == [padded // 16 + 4] * 4, "an early and a closing one, a warpgroup"

@@ -80,8 +80,7 @@ def test_prepare(size):
     compiled = aot.compile(
         lucid_prepare,
         signature(lucid_prepare, k="*bf16", v="*bf16", gain="fp32", eps="fp32"),
-        {"D": size, "DP": padded(size), "BLOCK": BLOCK, "KEEP": True, **cut}
-        | {**strides("k", size), **strides("v", size)},
+        {"D": size, "DP": padded(size), "BLOCK": BLOCK, **cut} | {**strides("k", size), **strides("v", size)},
         warps,
         3,
     )

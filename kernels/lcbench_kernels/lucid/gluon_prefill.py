@@ -1,4 +1,4 @@
-"""The LUCID preconditioner on Hopper: the preparation in Triton, the solve of `gluon_solve.py`."""
+"""The LUCID preconditioner on Hopper: the preparation of `gluon_prepare.py`, the solve of `gluon_solve.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
+from lcbench_kernels.lucid import gluon_prepare
 from lcbench_kernels.lucid.gluon_solve import lucid_prefill_specialized
 from lcbench_kernels.lucid.plan import BLOCK, Plan, plan_of
 from lcbench_kernels.lucid.triton_prepare import Scratch, prepare
@@ -45,7 +46,7 @@ def precondition(
         exponent = _exponent(v, past)
         v = torch.ldexp(v, -exponent).half()
         past = None if past is None else (past[0], torch.ldexp(past[1].float(), -exponent).half(), past[2])
-    launch(prepare(k, v, past, plan, keep_values=True), plan, y)
+    launch(prepare(k, v, past, plan, gluon_prepare.launch), plan, y)
     return y if exponent is None else y.ldexp_(exponent)
 
 

@@ -21,10 +21,8 @@ BLOCK = 128  # tokens; the kernels take other powers of two from 16 on, for test
 
 L2 = 131072  # tokens of all chains that are solved at a time, and whose keys and y the cache is to hold
 FEW = 8  # chains that are solved at a time, up to which their rows are swept in two parts
-REACH = 2.5  # column blocks of a closing sweep, for each program that a chain has at a time
+REACH = 2.8  # column blocks of a closing sweep, for each program that a chain has at a time
 LEAST = 2  # column blocks of an early sweep
-
-FIELDS = 8  # of a task
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ up to the whole block. A power series would be shorter and diverges on correlate
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +42,7 @@ def scale_of(amax):
 
 
 @triton.jit
-def _halves(x):
+def halves(x):
     """x in [-2^15, 2^15] as the sum of two fp16 numbers, to 22 bits or 2^-25."""
     high = x.to(tl.float16)
     return high, (x - high.to(tl.float32)).to(tl.float16)
@@ -65,7 +66,7 @@ def _substitute(kn, inv, tokens, c0, DP: tl.constexpr, BLOCK: tl.constexpr):
         row = tl.sum(tl.where((i == step)[None, :, None], x, 0.0), axis=1)  # of the inverse, final by now
         column = tl.sum(tl.where((i == step)[None, None, :], entries, 0.0), axis=2)
         x -= column[:, :, None] * row[:, None, :]
-    high, rest = _halves(x - identity)
+    high, rest = halves(x - identity)
     at = inv + rows[:, :, None] * BLOCK
     tl.store(at + rows[:, None, :], high)
     if BLOCK > 16:
@@ -103,11 +104,11 @@ def _merge(kn, inv, tokens, c0, size, DP: tl.constexpr, BLOCK: tl.constexpr):
     b_high = tl.load(b + high[None, :], mask=together, other=0.0)
     b_rest = tl.load(b + high_far[None, :], mask=together, other=0.0)
     tl.debug_barrier()  # all have read what the last merge writes over
-    m_high, m_rest = _halves(m)
+    m_high, m_rest = halves(m)
     m = tl.dot(m_high, a_rest, tl.dot(m_rest, a_high, tl.dot(m_high, a_high, m)))
-    m_high, m_rest = _halves(m)
+    m_high, m_rest = halves(m)
     m = tl.dot(b_rest, m_high, tl.dot(b_high, m_rest, tl.dot(b_high, m_high, m)))
-    m_high, m_rest = _halves(-m)
+    m_high, m_rest = halves(-m)
     zeros = tl.zeros_like(m_high)
     tl.store(b + low[None, :], m_high, mask=together)
     tl.store(a + high[None, :], zeros, mask=together)
@@ -118,14 +119,14 @@ def _merge(kn, inv, tokens, c0, size, DP: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit(do_not_specialize=["heads", "chains"])
 def lucid_prepare(
-    k, v, kn, vn, yn, inv, work, tasks,
+    k, v, kn, inv, work, tasks,
     k_b, k_h, k_t, k_d, v_b, v_h, v_t, v_d,
     heads, columns, chains, gain, eps, c0,
-    D: tl.constexpr, DP: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr, KEEP: tl.constexpr,
+    D: tl.constexpr, DP: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """One task a program: kn and inv of its block, and its part of the chain's maximum. Grid: the number of tasks.
 
-    CHUNK rows of k and v are in flight at a time. KEEP: whether vn is written, and all bits of yn set.
+    CHUNK rows of k and v are in flight at a time.
     """
     task = tl.program_id(0).to(tl.int64)
     tasks += task * 8
@@ -136,8 +137,6 @@ def lucid_prepare(
     k += (line // heads) * k_b + (line % heads) * k_h + source * k_t
     v += (line // heads) * v_b + (line % heads) * v_h + source * v_t
     kn += (line * columns + block * BLOCK) * DP
-    vn += (line * columns + block * BLOCK) * DP
-    yn += (line * columns + block * BLOCK) * DP
     inv += task * BLOCK * BLOCK
 
     d = tl.arange(0, DP)
@@ -149,10 +148,6 @@ def lucid_prepare(
         tile = tl.load(k + rows * k_t + d[None, :] * k_d, mask=real, other=0.0).to(tl.float32)
         values = tl.load(v + rows * v_t + d[None, :] * v_d, mask=real, other=0.0).to(tl.float32)
         tl.store(kn + rows * DP + d[None, :], normalised(tile, D, gain, eps))
-        if KEEP:
-            tl.store(vn + rows * DP + d[None, :], values.to(vn.dtype.element_ty))
-            nothing = tl.full((CHUNK, DP), -1, tl.int16).to(tl.float16, bitcast=True)
-            tl.store(yn + rows * DP + d[None, :], nothing)
         largest = tl.maximum(largest, tl.max(tl.abs(values), axis=1))
     chain = tl.load(tasks + 4)
     tl.atomic_max(work + 1 + chains + chain, tl.max(largest, axis=0).to(tl.int32, bitcast=True), sem="relaxed")
@@ -221,7 +216,8 @@ class Scratch:
 
     kn:   fp16 [lines, C, DP], normalised keys such that kn_i . kn_j - c0 is the base-2 logarithm of the kernel matrix;
           zeros behind D and in rows without a token
-    inv:  fp16 [tasks, BLOCK, BLOCK], the inverse of each block's own triangle less the identity; zero without tokens
+    inv:  fp16 [tasks, BLOCK, BLOCK], the inverse of each block's own triangle less the identity; zero without tokens.
+          With vn its upper right quarter is not written
     yn:   fp16 [lines, C, DP], y times its chain's scale; its past is there, the new blocks are the solve's to write,
           and with vn all their bits are set: a number that no y is, so that a reader sees when y is there
     vn:   None, or v in its dtype [lines, C, DP], laid out like yn; zeros behind D and in rows without a token
@@ -244,13 +240,13 @@ def prepare(
     v: torch.Tensor,
     past: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None,
     plan: Plan,
-    *,
-    keep_values: bool = False,
+    specialized: Callable[..., None] | None = None,
 ) -> Scratch:
     """The scratch of a solve for k, v [B, Hkv, T, D] of any strides and `past` as in `api.precondition`, by `plan`.
 
-    keep_values: whether the scratch has vn and progress. Raises ValueError where keys and values differ in head size or
-    D is beyond 256, and for other dtypes than float16, bfloat16 and float32.
+    specialized: `gluon_prepare.launch`, for a scratch with vn and progress; without it there is neither. Raises
+    ValueError where keys and values differ in head size or D is beyond 256, and for other dtypes than float16, bfloat16
+    and float32.
     """
     size = k.shape[-1]
     if v.shape != k.shape:
@@ -261,11 +257,11 @@ def prepare(
     tasks = len(plan.tasks)
     kn = torch.empty(plan.lines, plan.columns, padded, dtype=torch.float16, device=k.device)
     inv = torch.empty(tasks, plan.block, plan.block, dtype=torch.float16, device=k.device)
-    vn = torch.empty(kn.shape, dtype=v.dtype, device=v.device) if keep_values else None
+    vn = torch.empty(kn.shape, dtype=v.dtype, device=v.device) if specialized else None
     yn = torch.empty_like(kn)
-    marks = plan.lines * (plan.columns // plan.block) * 4 if keep_values else 0
+    marks = plan.lines * (plan.columns // plan.block) * 4 if specialized else 0
     zeros = torch.zeros(marks + 1 + 2 * plan.chains, dtype=torch.int32, device=k.device)  # one launch for both
-    work, progress = zeros[marks:], zeros[:marks] if keep_values else None
+    work, progress = zeros[marks:], zeros[:marks] if specialized else None
     scratch = Scratch(kn, inv, yn, vn, work, progress, size**0.5 * math.log2(math.e))
     gain = math.log2(math.e) ** 0.5 * size**-0.25
 
@@ -277,11 +273,14 @@ def prepare(
         lucid_prepare_past[grid](
             past_k, past_y, lengths, kn, work, *past_k.stride(), *past_y.stride(), *sizes, gain, EPS, size, padded, rows
         )
-    lucid_prepare[(tasks,)](
-        k, v, kn, v if vn is None else vn, yn, inv, work, plan.tasks, *k.stride(), *v.stride(),
-        plan.heads, plan.columns, plan.chains, gain, EPS, scratch.c0,
-        size, padded, plan.block, KEEP=keep_values, **prepare_blocks(padded, plan.block),
-    )  # fmt: skip
+    if specialized is not None:
+        specialized(k, v, scratch, plan, gain)
+    else:
+        lucid_prepare[(tasks,)](
+            k, v, kn, inv, work, plan.tasks, *k.stride(), *v.stride(),
+            plan.heads, plan.columns, plan.chains, gain, EPS, scratch.c0,
+            size, padded, plan.block, **prepare_blocks(padded, plan.block),
+        )  # fmt: skip
     if past is not None and plan.past_blocks:
         lucid_gather_past[grid](past_y, lengths, scratch.yn, work, *past_y.stride(), *sizes, size, padded, rows)
     return scratch
