@@ -20,7 +20,7 @@ def expected(qkv, row: int) -> torch.Tensor:
     """Dense attention of one row alone, [Hq, length, D]."""
     q, k, v = (x[row, :, : LENGTHS[row]] for x in qkv)
     scores = 0.4 * q @ k.repeat_interleave(3, 0).mT
-    seen = torch.ones(LENGTHS[row], LENGTHS[row], dtype=torch.bool).tril()
+    seen = torch.ones(LENGTHS[row], LENGTHS[row], dtype=torch.bool, device=q.device).tril()
     return (scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v.repeat_interleave(3, 0).exp()).log()
 
 
