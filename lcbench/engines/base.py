@@ -45,4 +45,4 @@ class Engine(Protocol):
         """
 
     def warm_up(self) -> None:
-        """One small untimed pass, so that the first batch does not pay for what happens once."""
+        """Small untimed passes, so that the first batch does not pay for what happens once."""

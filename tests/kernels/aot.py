@@ -63,16 +63,18 @@ def spoiled_descriptors(sass: str) -> list[str]:
     registers, and where it uses an address a second time, it has been seen to add the carry to the address itself.
     """
     lines = [text.strip() for text in re.findall(r"/\*[0-9a-f]{4,}\*/\s+(.*?);", sass)]
-    found = []
+    found, seen = [], 0
     for at, line in enumerate(lines):
         carried = re.match(r"UIADD3\.X UR\d+, UR(\d+), (?:0x4|0x8|-0x7)", line)
         if carried is None:
             continue
         number = int(carried[1])
-        writes = re.compile(rf"\S+ UR{number},|\S+\.64 UR{number - 1},")
+        seen += 1
+        writes = re.compile(rf"(?:@\S+ )?(?:\S+ UR{number},|\S+\.64 UR{number - 1},)")
         written = next((earlier for earlier in reversed(lines[:at]) if writes.match(earlier)), "")
         if not re.match(rf"UMOV UR{number}, URZ", written):
             found.append(line)
+    assert seen, "descriptors are made in another way: look again"
     return found
 
 

@@ -64,7 +64,11 @@ def test_combine(name, size):
     cut = split_kv.plan(1, 8, 131072, size, 2, H200)
     code = aot.sass(compiled(KERNELS[name][1], "bf16", constants(size, 4, cut), 3))
     assert "STL" not in code and "LDL" not in code
-    assert "ACQBULK" in code, "it waits for the first kernel"
+    before, wait, _ = code.partition("ACQBULK")
+    assert wait, "it waits for the first kernel,"
+    assert before.count("LDG") <= 1 and "STG" not in before and "EXIT" not in before, (
+        "and has read lengths alone by then"
+    )
 
 
 @pytest.mark.parametrize("batch, heads", [(1, 8), (8, 8), (1, 1), (1, 32), (3, 8)])

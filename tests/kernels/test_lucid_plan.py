@@ -18,6 +18,9 @@ CASES = {
     "in two parts": dict(batch=1, heads=3, steps=470, reach=5),
     "in two parts, in groups": dict(batch=2, heads=2, steps=470, reach=3, group=3),
     "in two parts, packed": dict(batch=1, heads=2, steps=400, cu_seqlens=[0, 16, 280, 400], reach=6),
+    "in two parts, one of many": dict(
+        batch=1, heads=2, steps=700, cu_seqlens=[0, 400, *range(410, 701, 10)], reach=6, group=9
+    ),
     "no parts with a past": dict(batch=1, heads=2, steps=400, lengths=[5], reach=6),
 }
 cases = pytest.mark.parametrize("arguments", CASES.values(), ids=CASES)
@@ -70,6 +73,7 @@ def test_sweeps_need_earlier_ones_alone(arguments):
             solved[chain] = block - fresh + 1
     assert not swept and sum(solved.values()) == len(made.tasks)
     assert set(waiting) <= set(range(made.slots))
+    assert made.slots <= len(made.sweeps) - len(made.tasks), "none that no sweep uses"
     cut = "reach" in arguments and "lengths" not in arguments
     assert bool(waiting) == cut and len(made.sweeps) >= len(made.tasks)
 
@@ -79,6 +83,14 @@ def test_a_closing_sweep_is_as_long_as_asked():
     closing = made.sweeps[made.sweeps[:, 9] == 1]
     assert (closing[:, 1] - closing[:, 8]).tolist() == [*range(7), *[5] * 23]
     assert made.slots == 6
+
+
+def test_few_chains_are_swept_in_two_parts_and_packed_sequences_are_chains():
+    k = torch.zeros(1, 1, 8192, 8)
+    one = plan_of(k, None, None, programs=4)
+    two = plan_of(k, None, torch.tensor([0, 4096, 8192]), programs=4)
+    assert (one.slots, two.slots) == (12, 2 * 7)  # reach + 1, of a chain that has 4 programs, and 2
+    assert plan_of(k, None, torch.arange(0, 8193, 512), programs=4).slots == 0
 
 
 def test_sequences_begin_at_blocks_and_see_themselves_alone():

@@ -104,8 +104,8 @@ def _overlaps(device: torch.device) -> bool:
 
 
 def overlap(k: torch.Tensor) -> dict[str, bool]:
-    """How the second kernel is launched: from compute capability 9.0 on, while the first one still runs. It is on the
-    device then when the partials are complete, which it waits for itself (`await_partials`).
+    """What launches the second kernel while the first one still runs, from compute capability 9.0 on, else nothing. It
+    then waits on the device for the partials (`await_partials`).
     """
     return {"launch_pdl": True} if _overlaps(k.device) else {}
 

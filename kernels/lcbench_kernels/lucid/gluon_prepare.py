@@ -1,4 +1,5 @@
-"""What a LUCID solve on Hopper reads besides the values, in Gluon: `triton_prepare.lucid_prepare`, done faster.
+"""All that a LUCID solve on Hopper reads, in Gluon: keys, inverses and scale as `triton_prepare.lucid_prepare` makes
+them, the values laid out beside, and `yn` with all bits set.
 
 One program a row block of 128 tokens, 4 warps of at most 128 registers, so that a multiprocessor holds four of them.
 Keys are read once; rounded as they go to the scratch, they stay in shared memory, and all that follows is made of them.
@@ -14,7 +15,7 @@ reduction, no exchange between lanes and no barrier; 496 multiply-adds a lane ar
 
 first for the two pairs of 32, then for the pair of 64. A number is the sum of two fp16 numbers, `high` and `rest`, and
 three products of tensor cores keep 22 bits. They stand in shared memory as [128, 64], N of the upper half above N of
-the lower half. T waits where X is to stand.
+the lower half. In the first merge T waits where X is to stand.
 
 **Copies under the arithmetic.** Values pass through registers, a quarter at a time: each is on its way while something
 is computed, and is stored behind it. Of registers there are just enough, and the compiler is held from carrying over

@@ -134,13 +134,13 @@ def _sweep_early(
     acc, c = _sweep(acc, own.index(W), ring, bars, 0, 2 * (split - first), 0, c0, STAGES, ENTRIES, LEFT)
     mbarrier.wait(bars.index(5), 0)
     acc += (c * sums.index(0).load(gl.SliceLayout(0, VALUES)))[None, :]
-    gl.store(_places(early + slot.to(gl.int64) * (128 * D), W, D, VALUES), acc)
+    gl.store(_rows_of(early + slot.to(gl.int64) * (128 * D), W, D, VALUES), acc)
     barrier()
     gl.atomic_add(progress + (line * (columns // 128) + block) * 4 + 3, 1, sem="release", scope="gpu")
 
 
 @gluon.jit
-def _places(tile, W: gl.constexpr, D: gl.constexpr, VALUES: gl.constexpr):
+def _rows_of(tile, W: gl.constexpr, D: gl.constexpr, VALUES: gl.constexpr):
     """Pointers to rows 64 W .. 64 W + 63 of [128, D]."""
     row = W * 64 + gl.arange(0, 64, gl.SliceLayout(1, VALUES))[:, None]
     return tile + row * D + gl.arange(0, D, gl.SliceLayout(0, VALUES))[None, :]
@@ -190,7 +190,7 @@ def _solve(
     if split > first:
         while load_acquire(progress + at_block * 4 + 3) < 2:
             pass
-        acc = gl.load(_places(early + slot.to(gl.int64) * (128 * D), W, D, VALUES))
+        acc = gl.load(_rows_of(early + slot.to(gl.int64) * (128 * D), W, D, VALUES))
     acc, c = _sweep(acc, mine, ring, bars, 2, tiles, 2, c0, STAGES, ENTRIES, LEFT)
 
     # Z
@@ -229,7 +229,7 @@ def _solve(
     for half in gl.static_range(2):
         rest = warpgroup_mma(squares.index(3 + 2 * W + half), own.index(half), rest, is_async=True)
     rest = warpgroup_mma_wait(0, deps=[rest])
-    gl.store(_places(yn + at_block.to(gl.int64) * (128 * D), W, D, VALUES), rest.to(gl.float16))
+    gl.store(_rows_of(yn + at_block.to(gl.int64) * (128 * D), W, D, VALUES), rest.to(gl.float16))
     barrier()
     gl.atomic_add(chain + W, 1, sem="release", scope="gpu")
     sums.index(1 + W).store(gl.sum(rest, axis=0))

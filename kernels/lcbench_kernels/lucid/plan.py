@@ -134,7 +134,7 @@ def plan_of(
     group, reach = None, 0
     if programs is not None:
         group = max(1, L2 // max(1, longest))
-        together = min(group, batch * heads)
+        together = min(group, batch * heads * (1 if limits is None else len(limits) - 1))
         reach = round(REACH * programs / together) if together <= FEW else 0
     return plan(
         batch, heads, steps, lengths=lengths, cu_seqlens=limits, group=group, reach=reach, block=block, device=k.device
@@ -177,7 +177,9 @@ def _plan(
     tasks[:, -1] = torch.arange(len(tasks))
     early = index >= (reach + LEAST if reach else len(index))
     split = torch.where(early, tasks[:, 1] - reach, tasks[:, 2])
-    slot = torch.where(early, chain * (reach + 1) + index % (reach + 1), 0).int()
+    # Slots of a chain: as many as early sweeps can be waiting at a time, and no more than it has.
+    room = (counts.repeat(lines) - reach - LEAST).clamp(0, reach + 1) * (reach > 0)
+    slot = torch.where(early, (room.cumsum(0) - room)[chain] + index % room[chain].clamp(min=1), 0).int()
     closing = torch.stack([*tasks.T, split, torch.ones_like(split), slot], dim=1)
     sweeps = torch.cat([closing, closing[early]])
     sweeps[len(tasks) :, 9] = 0
@@ -193,7 +195,7 @@ def _plan(
         block=block,
         tasks=tasks.to(device),
         sweeps=sweeps[order].to(device),
-        slots=chains * (reach + 1) if early.any() else 0,
+        slots=int(room.sum()),
     )
 
 

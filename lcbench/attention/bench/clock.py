@@ -25,7 +25,8 @@ def cuda_clock(call: Callable[[], Any]) -> float:
     """Median milliseconds of one call by CUDA events, after warming up, with nothing of its inputs left in L2.
 
     Between calls L2 is filled by reading: filled by writing, it would have to be written back during the call, which
-    takes 10 us and is no part of it. The device sleeps first while calls are queued, so that what the host needs to launch them is not in the figure.
+    takes 10 us and is no part of it. The device sleeps first while calls are queued, so that what the host needs to
+    launch them is not in the figure.
     """
     flush = torch.zeros(FLUSH_BYTES // 4, device="cuda")
     for _ in range(2):
