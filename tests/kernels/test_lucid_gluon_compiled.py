@@ -12,14 +12,15 @@ from kernels import aot
 
 
 @pytest.mark.parametrize("size", [64, 96, 128])
-@pytest.mark.parametrize("kind", ["bf16", "fp16"])
-def test_solve(size, kind):
+@pytest.mark.parametrize("kind, stored", [("bf16", "bf16"), ("fp16", "fp16"), ("bf16", "fp32")])
+def test_solve(size, kind, stored):
+    """kind: of the values; stored: of y, which is fp32 in training."""
     padded = 64 if size <= 64 else 128
 
     def tiles(width: int, kind: str = "fp16") -> str:
         return f"tensordesc<{kind}[64, {width}],{gl.NVMMASharedLayout.get_default_for([64, width], gl.float16)}>"
 
-    floats = {"yn": "*fp16", "y": f"*{kind}", "totals": "*fp32", "early": "*fp32"}
+    floats = {"yn": "*fp16", "y": f"*{stored}", "totals": "*fp32", "early": "*fp32"}
     pointers = {**floats, "sweeps": "*i32", "work": "*i32", "progress": "*i32"}
     numbers = {"chains": "i32", "columns": "i32", "steps": "i32", "c0": "fp32"}
     compiled = aot.compile(
