@@ -253,13 +253,18 @@ def use(engine: TransformersEngine, spec: AttentionSpec, impl: str) -> None:
     """Put a mechanism into the engine; layers that it leaves alone stay softmax."""
     chosen = AttentionSpec(spec.name, impl, spec.layers, spec.arguments)
     softmax, _ = resolve(parse("softmax"), engine.device, engine.dtype, windows=True)
-    mechanism, _ = resolve(chosen, engine.device, engine.dtype, in_windows(engine, spec))
+    mechanism, _ = resolve(chosen, engine.device, engine.dtype, in_windows(engine, spec), widest(engine))
     engine.use(mechanism, spec.layers, softmax)
 
 
 def in_windows(engine: TransformersEngine, spec: AttentionSpec) -> bool:
     """Whether the mechanism has to stand in sliding-window layers."""
     return spec.layers == "all" and any(shape.window is not None for shape in engine.shapes)
+
+
+def widest(engine: TransformersEngine) -> int:
+    """The largest head size of the model's layers."""
+    return max(shape.head_size for shape in engine.shapes)
 
 
 def resolved(plan: Plan, engine: TransformersEngine) -> dict[str, Any]:
@@ -269,7 +274,7 @@ def resolved(plan: Plan, engine: TransformersEngine) -> dict[str, Any]:
     found: dict[str, Any] = {name: asdict(choice) for name, choice in engine.choices.items()}
     found["attention"] = {}
     for spec in plan.attention:
-        _, choice = resolve(spec, engine.device, engine.dtype, in_windows(engine, spec))
+        _, choice = resolve(spec, engine.device, engine.dtype, in_windows(engine, spec), widest(engine))
         use(engine, spec, choice.impl)
         tokens, reason = engine.batch_budget()
         found["attention"][str(spec)] = {**asdict(choice), "batch_tokens": tokens, "batch_reason": reason}

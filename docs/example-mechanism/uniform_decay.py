@@ -35,7 +35,7 @@ INFO = MechanismInfo(
     state="k, v",
     impls=("sdpa",),
     make=lambda impl, arguments: UniformDecay(float(arguments.get("slope", "0.01"))),
-    choose=lambda impl, device, dtype, windows: Choice("sdpa", "the only implementation"),
+    choose=lambda impl, device, dtype, windows, head_size: Choice("sdpa", "the only implementation"),
     available=lambda impl, device: None,
     arguments={"slope": "what a score loses a token of distance (0.01)"},
 )

@@ -107,14 +107,16 @@ def parse(spec: str) -> AttentionSpec:
     return AttentionSpec(name, impl, layers, given)
 
 
-def resolve(spec: AttentionSpec, device: str, dtype: str, windows: bool = False) -> tuple[Mechanism, Choice]:
+def resolve(
+    spec: AttentionSpec, device: str, dtype: str, windows: bool = False, head_size: int | None = None
+) -> tuple[Mechanism, Choice]:
     """The mechanism that runs on `device` ("cpu", "cuda:0") in `dtype` ("bfloat16"), and what was picked and why.
 
-    windows: whether it has to stand in sliding-window layers.
+    windows: whether it has to stand in sliding-window layers. head_size: the model's largest, None without a model.
     Raises UsageError or MissingError where the implementation cannot run here.
     """
     info = find(spec.name)
-    choice = info.choose(spec.impl, device, dtype, windows)
+    choice = info.choose(spec.impl, device, dtype, windows, head_size)
     return info.make(choice.impl, spec.arguments), choice
 
 

@@ -90,10 +90,10 @@ class Mechanism(Protocol):
 class MechanismInfo:
     """A registry entry: what `lcbench attn list` says, and how to make the mechanism.
 
-    make(impl, arguments) -> Mechanism. choose(impl, device, dtype, windows) -> Choice, where `windows` says
-    that it has to stand in sliding-window layers; raises MissingError or UsageError with the
-    reason where an implementation asked for by name cannot run here. `available(impl, device)` -> None or the reason
-    why not.
+    make(impl, arguments) -> Mechanism. choose(impl, device, dtype, windows, head_size) -> Choice, where `windows` says
+    that it has to stand in sliding-window layers, and `head_size` is the model's largest, None without a model; raises
+    MissingError or UsageError with the reason where an implementation asked for by name cannot run here.
+    `available(impl, device)` -> None or the reason why not.
     arguments: names of what may ride behind the colon, each with its help.
     flop_heads(Hq, Hkv) -> how many query heads of softmax attention cost the FLOPs that it does a pair of tokens; None
     where it is not counted so.
@@ -105,7 +105,7 @@ class MechanismInfo:
     state: str
     impls: tuple[str, ...]
     make: Callable[[str, dict[str, str]], Mechanism]
-    choose: Callable[[str, str, str, bool], Choice]
+    choose: Callable[[str, str, str, bool, int | None], Choice]
     available: Callable[[str, str], str | None]
     arguments: dict[str, str] = field(default_factory=dict)
     trained: bool = False

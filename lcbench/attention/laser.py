@@ -70,13 +70,13 @@ def available(impl: str, device: str) -> str | None:
     return softmax.available("triton" if on_cuda else "sdpa", device)
 
 
-def choose(impl: str, device: str, dtype: str, windows: bool) -> Choice:
+def choose(impl: str, device: str, dtype: str, windows: bool, head_size: int | None = None) -> Choice:
     """What runs on `device` in `dtype` ("float32", ..). It never stands in windowed layers: `windows` is not looked at.
 
     Raises UsageError, MissingError where triton is missing, with the reason why the implementation cannot run.
     """
     cuda = device.startswith("cuda")
-    picked, why = _auto(cuda, dtype) if impl == "auto" else (impl, "asked for by name")
+    picked, why = _auto(cuda, dtype, head_size or 0) if impl == "auto" else (impl, "asked for by name")
     reason = available(picked, device)
     taken = DTYPES[picked, cuda]
     if reason is None and dtype not in taken:
@@ -87,13 +87,14 @@ def choose(impl: str, device: str, dtype: str, windows: bool) -> Choice:
     return Choice(picked, why + decode)
 
 
-def _auto(cuda: bool, dtype: str) -> tuple[str, str]:
+def _auto(cuda: bool, dtype: str, head_size: int) -> tuple[str, str]:
     """What `lcbench_kernels.laser.attend` takes too, and why."""
     if dtype in DTYPES["sdpa", cuda]:
         return "sdpa", f"auto: torch's scaled_dot_product_attention over exp(v) for {dtype}"
-    if dtype in DTYPES["triton", cuda]:
+    if dtype in DTYPES["triton", cuda] and head_size <= WIDEST["triton"][0]:
         return "triton", f"auto: Triton for {dtype}, which sdpa does not take on CUDA"
-    return "reference", f"auto: nothing else takes {dtype} on {'CUDA' if cuda else 'a CPU'}"
+    wide = f" and heads of {head_size}" if dtype in DTYPES["triton", cuda] else ""
+    return "reference", f"auto: nothing else takes {dtype}{wide} on {'CUDA' if cuda else 'a CPU'}"
 
 
 LASER = MechanismInfo(

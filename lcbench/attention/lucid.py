@@ -95,15 +95,16 @@ def available(impl: str, device: str) -> str | None:
     return reason
 
 
-def choose(impl: str, device: str, dtype: str, windows: bool) -> Choice:
+def choose(impl: str, device: str, dtype: str, windows: bool, head_size: int | None = None) -> Choice:
     """The preconditioner's implementation; the reason names the softmax implementation that runs behind it too.
 
-    auto: gluon for half precision on compute capability 9.0, triton for it on other CUDA devices, else the reference.
+    auto: gluon for half precision and heads up to 128 on compute capability 9.0, triton for heads up to 256 on CUDA,
+    else the reference.
     It never stands in windowed layers: `windows` is not looked at.
 
     Raises UsageError, MissingError where triton is missing, with the reason why the implementation cannot run.
     """
-    choice = _auto(device, dtype) if impl == "auto" else Choice(impl, "asked for by name")
+    choice = _auto(device, dtype, head_size or 0) if impl == "auto" else Choice(impl, "asked for by name")
     reason = available(choice.impl, device)
     if reason is None and choice.impl in ONE_PASS and dtype not in HALF:
         reason = f"it computes in {', '.join(HALF)}, the model runs in {dtype}"
@@ -114,11 +115,16 @@ def choose(impl: str, device: str, dtype: str, windows: bool) -> Choice:
     return Choice(choice.impl, f"{why}, with y in one pass at decode" if choice.impl in ONE_PASS else why)
 
 
-def _auto(device: str, dtype: str) -> Choice:
+def _auto(device: str, dtype: str, head_size: int) -> Choice:
     if not device.startswith("cuda") or dtype not in HALF:
         return Choice("reference", f"auto: the reference in torch for {dtype} on {device}")
-    if available("gluon", device) is None:
+    if head_size > WIDEST["triton"][0]:
+        return Choice("reference", f"auto: the reference in torch for heads of {head_size}")
+    on_hopper = available("gluon", device) is None
+    if on_hopper and head_size <= WIDEST["gluon"][0]:
         return Choice("gluon", f"auto: the Hopper kernel for {dtype}")
+    if on_hopper:
+        return Choice("triton", f"auto: the Triton kernels for heads of {head_size}, wider than the Hopper kernel's")
     reason = available("triton", device)
     if reason in (None, softmax.NO_TRITON):
         return Choice("triton", f"auto: the Triton kernels for {dtype} on CUDA")

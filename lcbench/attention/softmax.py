@@ -121,9 +121,9 @@ def available(impl: str, device: str) -> str | None:
     return None
 
 
-def choose(impl: str, device: str, dtype: str, windows: bool = False) -> Choice:
+def choose(impl: str, device: str, dtype: str, windows: bool = False, head_size: int | None = None) -> Choice:
     """What runs on `device` in `dtype` ("float32", ..). auto: flash for half precision on CUDA without windows, else
-    sdpa.
+    sdpa. `head_size` is not looked at.
 
     Raises UsageError, MissingError where triton is missing, with the reason why the implementation cannot run.
     """

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 import torch
+import transformers
 from lcbench_kernels import lucid as lucid_kernels
 from lcbench_kernels import softmax as softmax_kernels
 
@@ -275,6 +276,23 @@ def test_lucid_choices_on_cuda_are_reasoned(machine, capability, dtype, impl, pi
     choice = lucid.choose(impl, "cuda", dtype, False)
     assert choice.impl == picked and reason in choice.reason
     assert choice.reason.endswith(", with y in one pass at decode") == (picked != "reference")
+
+
+@pytest.mark.parametrize(
+    "head_size, picked, reason",
+    [
+        (None, "gluon", "the Hopper kernel"),
+        (128, "gluon", "the Hopper kernel"),
+        (256, "triton", "the Triton kernels for heads of 256, wider than the Hopper kernel's"),
+        (512, "reference", "the reference in torch for heads of 512"),
+    ],
+)
+def test_lucid_on_hopper_looks_at_the_heads(machine, head_size, picked, reason):
+    machine((9, 0), True)
+    choice = lucid.choose("auto", "cuda", "bfloat16", False, head_size)
+    assert choice.impl == picked and reason in choice.reason
+    config = transformers.LlamaConfig(head_dim=head_size or 64)
+    lucid.make(choice.impl, {}).build(config, 0)  # which takes it
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def outside(drift: float, rotary: str = "after") -> MechanismInfo:
         mechanism.rotary = rotary
         return mechanism
 
-    choose = lambda impl, device, dtype, windows: Choice("own", "the only one")  # noqa: E731
+    choose = lambda impl, device, dtype, windows, head_size: Choice("own", "the only one")  # noqa: E731
     return MechanismInfo("drifting", "", "", "", ("own",), make, choose, lambda impl, device: None)
 
 

@@ -63,6 +63,14 @@ def test_what_is_chosen():
     assert choose("reference", "cpu", "float16", True).reason == "asked for by name"
 
 
+def test_laser_on_cuda_looks_at_the_heads(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
+    assert choose("auto", "cuda", "float16", False, 256).impl == "triton"
+    wide = choose("auto", "cuda", "float16", False, 512)
+    assert wide.impl == "reference" and "nothing else takes float16 and heads of 512" in wide.reason
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_what_is_chosen_on_cuda():
