@@ -167,9 +167,9 @@ def _quadrant(n, ROW: gl.constexpr, COLUMN: gl.constexpr):
 def _entries_of_pairs(keys, tokens, c0, D: gl.constexpr):
     """The kernel entries fp32 [2, 32, 32] of the second 32 rows of each half against its first 32."""
     PAIRS: gl.constexpr = gl.NVMMADistributedLayout([2, 0], [2, 2, 1], [1, 16, 8])
-    halves = keys.reshape([2, 64, D])
-    rows = halves.slice(32, 32, dim=1).load(gl.DotOperandLayout(0, PAIRS, 2))
-    columns = halves.permute((0, 2, 1)).slice(0, 32, dim=2).load(gl.DotOperandLayout(1, PAIRS, 2))
+    both = keys.reshape([2, 64, D])
+    rows = both.slice(32, 32, dim=1).load(gl.DotOperandLayout(0, PAIRS, 2))
+    columns = both.permute((0, 2, 1)).slice(0, 32, dim=2).load(gl.DotOperandLayout(1, PAIRS, 2))
     s = mma_v2(rows, columns, gl.zeros([2, 32, 32], gl.float32, PAIRS))
     half = gl.arange(0, 2, gl.SliceLayout(1, gl.SliceLayout(2, PAIRS)))[:, None, None]
     row = gl.arange(0, 32, gl.SliceLayout(0, gl.SliceLayout(2, PAIRS)))[None, :, None]

@@ -168,24 +168,12 @@ def _plan(
     if past_blocks:
         first = (past_blocks * block - torch.tensor(lengths)[line // heads]) // block
     rows = (sizes[sequence] - index * block).clamp(max=block)
-    fields = (line, fresh + index, first, fresh, chain, begins[sequence] + index * block, rows, line)
-    tasks = torch.stack([field.expand(len(chain)) for field in fields], dim=1).int()
+    fields = (line, fresh + index, first, fresh, chain, begins[sequence] + index * block, rows)
 
     chains = lines * sequences
     order = torch.argsort(_places(chain, index, chains, group or chains))
-    tasks, chain, index = tasks[order], chain[order], index[order]
-    tasks[:, -1] = torch.arange(len(tasks))
-    early = index >= (reach + LEAST if reach else len(index))
-    split = torch.where(early, tasks[:, 1] - reach, tasks[:, 2])
-    # Slots of a chain: as many as early sweeps can be waiting at a time, and no more than it has.
-    room = (counts.repeat(lines) - reach - LEAST).clamp(0, reach + 1) * (reach > 0)
-    slot = torch.where(early, (room.cumsum(0) - room)[chain] + index % room[chain].clamp(min=1), 0).int()
-    closing = torch.stack([*tasks.T, split, torch.ones_like(split), slot], dim=1)
-    sweeps = torch.cat([closing, closing[early]])
-    sweeps[len(tasks) :, 9] = 0
-    # An early sweep stands before the closing one of the row block at its split: all that it needs stands above.
-    chain, index = torch.cat([chain, chain[early]]), torch.cat([index, index[early] - reach])
-    order = torch.argsort(_places(chain, index, chains, group or chains) * 2 + sweeps[:, 9])
+    tasks = torch.stack([*(field[order] for field in fields), torch.arange(len(chain))], dim=1).int()
+    sweeps, slots = _sweeps(tasks, index[order], counts.repeat(lines), group or chains, reach)
     return Plan(
         lines=lines,
         heads=heads,
@@ -194,9 +182,30 @@ def _plan(
         past_blocks=past_blocks,
         block=block,
         tasks=tasks.to(device),
-        sweeps=sweeps[order].to(device),
-        slots=int(room.sum()),
+        sweeps=sweeps.to(device),
+        slots=slots,
     )
+
+
+def _sweeps(
+    tasks: torch.Tensor, index: torch.Tensor, counts: torch.Tensor, group: int, reach: int
+) -> tuple[torch.Tensor, int]:
+    """`Plan.sweeps` of ordered tasks, whose blocks are the index-th of their chains, and how many slots they use.
+
+    counts: row blocks of each chain.
+    """
+    chain = tasks[:, 4]
+    early = index >= (reach + LEAST if reach else len(index))
+    split = torch.where(early, tasks[:, 1] - reach, tasks[:, 2])
+    # Slots of a chain: as many as early sweeps can be waiting at a time, and no more than it has.
+    room = (counts - reach - LEAST).clamp(0, reach + 1) * (reach > 0)
+    slot = torch.where(early, (room.cumsum(0) - room)[chain] + index % room[chain].clamp(min=1), 0).int()
+    closing = torch.stack([*tasks.T, split, torch.ones_like(split), slot], dim=1)
+    ahead = torch.stack([*tasks.T, split, torch.zeros_like(split), slot], dim=1)[early]
+    # An early sweep stands before the closing one of the row block at its split: all that it needs stands above.
+    sweeps = torch.cat([closing, ahead])
+    places = _places(sweeps[:, 4].long(), torch.cat([index, index[early] - reach]), len(counts), group)
+    return sweeps[torch.argsort(2 * places + sweeps[:, 9])], int(room.sum())
 
 
 def _places(chain: torch.Tensor, index: torch.Tensor, chains: int, group: int) -> torch.Tensor:
